@@ -20,31 +20,31 @@ struct MatrixConfig {
 };
 
 struct DeviceInfo {
-  std::string name;          // "NVIDIA H100 80GB HBM3"
-  std::string vendor;        // as WebGPU reports it
+  std::string name;    // "NVIDIA H100 80GB HBM3"
+  std::string vendor;  // as WebGPU reports it
   std::string architecture;
   std::string driver;
-  std::string backend;       // "Vulkan", "Metal", "D3D12"
-  uint32_t vendor_id = 0;    // PCI
-  uint32_t device_id = 0;    // PCI
+  std::string backend;     // "Vulkan", "Metal", "D3D12"
+  uint32_t vendor_id = 0;  // PCI
+  uint32_t device_id = 0;  // PCI
   DeviceClass device_class = DeviceClass::kOther;
   bool software = false;
 
   bool f16 = false;
   bool subgroups = false;
-  bool timestamps = false;          // timestamp queries at pass boundaries
+  bool timestamps = false;  // timestamp queries at pass boundaries
   bool timestamps_in_pass = false;
   bool immediates = false;
   uint32_t subgroup_min = 0, subgroup_max = 0;  // 0 without subgroups
   std::vector<MatrixConfig> matrices;           // empty without subgroup matrices
 
-  uint32_t max_invocations = 256;         // threads a workgroup
+  uint32_t max_invocations = 256;  // threads a workgroup
   uint32_t max_workgroup_x = 256;
-  uint32_t workgroup_bytes = 16384;       // workgroup memory
-  uint32_t max_storage_buffers = 8;       // a dispatch
-  uint64_t max_binding = 128u << 20;      // bytes of one storage binding
-  uint64_t max_buffer = 256u << 20;       // bytes of one buffer
-  uint32_t binding_alignment = 256;       // of a binding's offset
+  uint32_t workgroup_bytes = 16384;   // workgroup memory
+  uint32_t max_storage_buffers = 8;   // a dispatch
+  uint64_t max_binding = 128u << 20;  // bytes of one storage binding
+  uint64_t max_buffer = 256u << 20;   // bytes of one buffer
+  uint32_t binding_alignment = 256;   // of a binding's offset
 
   // Subgroup size when it is one fixed value, else 0.
   uint32_t subgroup_size() const { return subgroup_min == subgroup_max ? subgroup_min : 0; }

@@ -32,7 +32,8 @@ size_t BitsOf(DType type);
 // Bytes of `count` elements, rounded up to a whole byte.
 inline size_t BytesOf(DType type, size_t count) { return (BitsOf(type) * count + 7) / 8; }
 
-// The name used in operator rows and messages: "f32", "f16", "bf16", "f64", "i8", "u8", ..., "bool", "i4", "u4".
+// The name used in operator rows and messages: "f32", "f16", "bf16", "f64", "i8", "u8", ..., "bool", "i4",
+// "u4".
 std::string_view NameOf(DType type);
 
 // The inverse of NameOf; kUndefined when `name` is none of them.

@@ -52,7 +52,9 @@ static std::vector<T> ListOf(std::string_view name, const Attrs::Value* value) {
 
 std::vector<int64_t> Attrs::Ints(std::string_view name) const { return ListOf<int64_t>(name, Find(name)); }
 std::vector<float> Attrs::Floats(std::string_view name) const { return ListOf<float>(name, Find(name)); }
-std::vector<std::string> Attrs::Strings(std::string_view name) const { return ListOf<std::string>(name, Find(name)); }
+std::vector<std::string> Attrs::Strings(std::string_view name) const {
+  return ListOf<std::string>(name, Find(name));
+}
 
 const Attrs::TensorValue* Attrs::TensorAttr(std::string_view name) const {
   const Value* value = Find(name);

@@ -37,8 +37,8 @@ class Attrs {
   int64_t Int(std::string_view name, int64_t fallback) const;
   float Float(std::string_view name, float fallback) const;
   std::string String(std::string_view name, std::string_view fallback) const;
-  std::vector<int64_t> Ints(std::string_view name) const;      // empty when absent
-  std::vector<float> Floats(std::string_view name) const;      // empty when absent
+  std::vector<int64_t> Ints(std::string_view name) const;  // empty when absent
+  std::vector<float> Floats(std::string_view name) const;  // empty when absent
   std::vector<std::string> Strings(std::string_view name) const;
   const TensorValue* TensorAttr(std::string_view name) const;  // nullptr when absent
 
@@ -77,14 +77,17 @@ class Plan {
 
   // Issues the dispatch; an empty grid or an empty output is skipped.
   virtual void Run(const Dispatch& dispatch) = 0;
-  // Copies `bytes` bytes between tensors (offsets and sizes in bytes, multiples of 4 unless at the tensor's end).
+  // Copies `bytes` bytes between tensors (offsets and sizes in bytes, multiples of 4 unless at the tensor's
+  // end).
   virtual void Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset = 0,
                     size_t to_offset = 0) = 0;
 
   int64_t Attr(std::string_view name, int64_t fallback) { return Attributes().Int(name, fallback); }
   int64_t Attr(std::string_view name, int fallback) { return Attributes().Int(name, fallback); }
   float Attr(std::string_view name, float fallback) { return Attributes().Float(name, fallback); }
-  std::string Attr(std::string_view name, const char* fallback) { return Attributes().String(name, fallback); }
+  std::string Attr(std::string_view name, const char* fallback) {
+    return Attributes().String(name, fallback);
+  }
 };
 
 // What is known of a value before the model runs.
@@ -122,17 +125,17 @@ struct OpDef {
   const char* domain = "";
   const char* name = "";
   int since = 1, until = kNewest;  // closed range of schema versions
-  // Allowed types by the schema's type-constraint names: "T: f32 f16; Tind: i32 i64". "*" stands for every type.
-  // A constraint that is not named takes any type.
+  // Allowed types by the schema's type-constraint names: "T: f32 f16; Tind: i32 i64". "*" stands for every
+  // type. A constraint that is not named takes any type.
   const char* types = "";
   void (*plan)(Plan&) = nullptr;
   // The reason why this node is not taken, or "" to take it.
   std::string (*declines)(const NodeView&) = nullptr;
-  const char* host = "";          // inputs read on the CPU, by index: "1 2"
-  const char* host_eager = "";    // inputs read on the CPU unless graph capture is enabled (then on the device)
-  const char* host_out = "";      // outputs written on the CPU
-  const char* alias = "";         // "0>0": the output is the input's memory (operators that only rename)
-  const char* prepack_in = "";    // constant inputs that `prepack` may take over
+  const char* host = "";        // inputs read on the CPU, by index: "1 2"
+  const char* host_eager = "";  // inputs read on the CPU unless graph capture is enabled (then on the device)
+  const char* host_out = "";    // outputs written on the CPU
+  const char* alias = "";       // "0>0": the output is the input's memory (operators that only rename)
+  const char* prepack_in = "";  // constant inputs that `prepack` may take over
   // Turns constant input i (the only one present in the plan) into its kernel's order; nullptr to leave it.
   const Tensor* (*prepack)(Plan&, size_t i) = nullptr;
 };

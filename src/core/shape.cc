@@ -49,7 +49,8 @@ Shape StridesOf(const Shape& shape) {
 }
 
 Shape BroadcastStrides(const Shape& shape, const Shape& target) {
-  Check(shape.size() <= target.size(), "Shape ", ToString(shape), " has a higher rank than ", ToString(target), ".");
+  Check(shape.size() <= target.size(), "Shape ", ToString(shape), " has a higher rank than ",
+        ToString(target), ".");
   const Shape own = StridesOf(shape);
   const size_t pad = target.size() - shape.size();
   Shape strides;

@@ -30,12 +30,14 @@ struct Tensor {
   template <class T>
   std::span<const T> Host() const {
     Check(count() == 0 || host != nullptr, "A tensor that the operator reads on the CPU is on the device.");
-    Check(BitsOf(type) == 8 * sizeof(T), "A CPU tensor of type ", NameOf(type), " is read with another size.");
+    Check(BitsOf(type) == 8 * sizeof(T), "A CPU tensor of type ", NameOf(type),
+          " is read with another size.");
     return {static_cast<const T*>(host), static_cast<size_t>(count())};
   }
   template <class T>
   std::span<T> HostOut() const {
-    Check(count() == 0 || host_out != nullptr, "An output that the operator writes on the CPU is on the device.");
+    Check(count() == 0 || host_out != nullptr,
+          "An output that the operator writes on the CPU is on the device.");
     return {static_cast<T*>(host_out), static_cast<size_t>(count())};
   }
 };

@@ -1,7 +1,8 @@
-// The GPU as the rest of Daybreak sees it: adapters, devices, memory, transfers, dispatches, recordings, timings.
+// The GPU as the rest of Daybreak sees it: adapters, devices, memory, transfers, dispatches, recordings,
+// timings.
 //
-// All functions may be called from any thread. Errors (a failed pipeline, a lost device, memory that is not there) are
-// thrown as daybreak::Error by the call in which they are noticed.
+// All functions may be called from any thread. Errors (a failed pipeline, a lost device, memory that is not
+// there) are thrown as daybreak::Error by the call in which they are noticed.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +20,12 @@ namespace daybreak {
 
 // What a device is opened with. The first session that opens an adapter decides.
 struct DeviceOptions {
-  bool validation = false;              // WebGPU validation of each call (slow; for development)
-  bool robustness = false;              // clamp shader accesses to the binding
-  uint32_t max_pending_dispatches = 64; // dispatches in one submit
-  uint64_t max_binding = 0;             // lower limit for one storage binding; 0: the adapter's
-  uint64_t memory_limit = 0;            // bytes of GPU memory that may be in use; 0: no limit
-  std::string cache_dir;                // pipelines on disk; empty: the default folder, "off": none
+  bool validation = false;               // WebGPU validation of each call (slow; for development)
+  bool robustness = false;               // clamp shader accesses to the binding
+  uint32_t max_pending_dispatches = 64;  // dispatches in one submit
+  uint64_t max_binding = 0;              // lower limit for one storage binding; 0: the adapter's
+  uint64_t memory_limit = 0;             // bytes of GPU memory that may be in use; 0: no limit
+  std::string cache_dir;                 // pipelines on disk; empty: the default folder, "off": none
 };
 
 enum class MemoryKind : uint8_t { kTensor, kWeight, kScratch };
@@ -83,7 +84,8 @@ class Device {
   virtual const DeviceOptions& Options() const = 0;
 
   // --- Memory. Addresses lie in a reserved range: distinct, 64 KiB aligned, never readable by the CPU.
-  // `bytes` may be 0 (the address is then only an identity). Contents are undefined. Throws when the limit is reached.
+  // `bytes` may be 0 (the address is then only an identity). Contents are undefined. Throws when the limit is
+  // reached.
   virtual void* Alloc(size_t bytes, MemoryKind kind) = 0;
   // The buffer goes back to the pool, or, during a recording, to the recording's own pool. Ignores nullptr.
   virtual void Free(void* address) noexcept = 0;
@@ -127,11 +129,13 @@ class WebGpu {
   virtual const std::string& Implementation() const = 0;
   // Every adapter once, hardware first. An adapter keeps its index for the life of the process.
   virtual const std::vector<Adapter>& Adapters() const = 0;
-  // The device of an adapter: shared by all sessions of the process while one of them holds it, opened anew after a loss.
+  // The device of an adapter: shared by all sessions of the process while one of them holds it, opened anew
+  // after a loss.
   virtual std::shared_ptr<Device> Open(size_t adapter, const DeviceOptions& options) = 0;
 
-  // Loads the library once for the process. Search order: `path`, the environment variable DAYBREAK_WEBGPU_LIBRARY,
-  // beside the plugin, the system. The Error lists everything that was tried. A later call with another path is an Error.
+  // Loads the library once for the process. Search order: `path`, the environment variable
+  // DAYBREAK_WEBGPU_LIBRARY, beside the plugin, the system. The Error lists everything that was tried. A
+  // later call with another path is an Error.
   static WebGpu& Load(const std::string& path = "");
 };
 
