@@ -1,4 +1,4 @@
-"""The case table: one line is one node with its inputs. Correctness tests, kernel benchmarks and the operator page read it.
+"""The case table: one line is one node with its inputs. Tests, benchmarks and the operator page read it.
 
 A family's cases lie in tests/cases/<family>.py, which is found by scanning:
 
@@ -11,8 +11,8 @@ A family's cases lie in tests/cases/<family>.py, which is found by scanning:
     case("Cast", f32(3, low=-300, high=300), to=FLOAT16, opset=[6, 13, NEWEST])
     case("MatMulNBits", f16(1, 64), const(u8(8, 2, 16)), const(f16(16)), K=64, N=8, bits=4, block_size=32)
 
-Keywords of `case` are below; every other keyword is an attribute of the node (its name ends in `_` where a keyword of
-`case` would hide it).
+Keywords of `case` are below; every other keyword is an attribute of the node (its name ends in `_` where a
+keyword of `case` would hide it).
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ DTYPES: dict[str, tuple[int, Any, tuple[int, int] | None]] = {
     "u4": (T.UINT4, ml_dtypes.uint4, (0, 15)),
 }
 
-# Default tolerances by the type of the output: |got - want| <= tol * |want| + atol (* RMS of want for ACCUMULATES).
+# Default tolerances by the output's type: |got - want| <= tol * |want| + atol (* RMS of want, ACCUMULATES).
 TOLERANCES = {"f32": (1e-4, 1e-5), "f16": (2e-3, 1e-3), "bf16": (1.6e-2, 8e-3), "f64": (1e-4, 1e-5)}
-# Sums of products: elements cancel, so the absolute part scales with the output's root mean square when that is above 1.
+# Sums of products: elements cancel, so the absolute part scales with the output's root mean square above 1.
 ACCUMULATES = {
-    "MatMul", "Gemm", "MatMulNBits", "MatMulNBitsQkv", "MatMulNBitsMlp", "MatMulInteger", "FusedMatMul", "Einsum", "Conv",
-    "ConvTranspose", "FusedConv", "ReduceSum", "ReduceSumSquare", "CumSum", "QMoE", "MoE",
+    "MatMul", "Gemm", "MatMulNBits", "MatMulNBitsQkv", "MatMulNBitsMlp", "MatMulInteger", "FusedMatMul",
+    "Einsum", "Conv", "ConvTranspose", "FusedConv", "ReduceSum", "ReduceSumSquare", "CumSum", "QMoE", "MoE",
 }  # fmt: skip
 
 
@@ -77,9 +77,7 @@ class Arg:
     outliers: float = 0.0  # magnitude put into about 1 of 50 elements, with random sign
     value: Any = None
     const: bool = False  # an initialiser of the model
-    dims: tuple[str | int | None, ...] | None = (
-        None  # the declared shape, where it differs: names are symbolic
-    )
+    dims: tuple[str | int | None, ...] | None = None  # the declared shape; names are symbolic
     on_cpu: bool = False  # stays in CPU memory when the case binds device memory
 
     def make(self, rng: np.random.Generator) -> np.ndarray:
@@ -97,7 +95,7 @@ class Arg:
             assert default is not None
             low = default[0] if self.low is None else int(self.low)
             high = default[1] if self.high is None else int(self.high)
-            x = rng.integers(low, high, self.shape, endpoint=True)
+            return rng.integers(low, high, self.shape, endpoint=True).astype(numpy_type)
         return np.asarray(x).astype(numpy_type)
 
     def __str__(self) -> str:
@@ -111,7 +109,7 @@ class Arg:
 
 
 def _arg(dtype: str, *shape: int, value: Any = None, **rest: Any) -> Arg:
-    """An input. Without `value`, `shape` is given and elements are random; `value` gives elements and by default the shape."""
+    """An input: random elements of `shape`, or `value`, which also gives the shape unless there is one."""
     if value is not None and not shape:
         shape = np.shape(value)
     return Arg(dtype, tuple(shape), value=value, **rest)
@@ -187,21 +185,18 @@ def case(
     *args: Arg | None,
     domain: str | None = None,  # by default "com.microsoft" for operators that ONNX lacks
     opset: int | Sequence[int] | None = None,
-    out: int
-    | Sequence[int] = 1,  # number of outputs, or a mask such as (1, 0, 0, 1) where 0 is an omitted output
+    out: int | Sequence[int] = 1,  # number of outputs, or a mask: (1, 0, 0, 1) omits two
     tol: float | None = None,  # relative and absolute part; see TOLERANCES
     atol: float | None = None,
     why: str = "",  # required when tol or atol is wider than the default
-    ref: Callable[..., Any]
-    | None = None,  # float64 oracle: ref(*inputs, **attributes) -> output or tuple of outputs
-    oracle: str = "",  # "cpu": the CPU EP in the same types; "f32": f16 and bf16 inputs widened; default "f32" where any is
+    ref: Callable[..., Any] | None = None,  # float64 oracle: ref(*inputs, **attributes) -> output(s)
+    oracle: str = "",  # the CPU EP "cpu": in the same types; "f32": with f16 and bf16 inputs widened
     shared: dict[int, int] | None = None,  # {output: input} that share one device buffer; implies bind
     bind: bool = False,  # inputs and outputs are bound in device memory
     declined: str = "",  # the EP must not take the node, and this is part of its reason
     perf: bool = False,  # also a benchmark
     symbolic: bool = False,  # every dimension of every input is declared as unknown
-    nodes: list[onnx.NodeProto]
-    | None = None,  # a graph from inputs x0, x1, ... to y0, y1, ... in place of the one node
+    nodes: list[onnx.NodeProto] | None = None,  # a graph from x0, x1, ... to y0, y1, ... instead
     options: dict[str, str] | None = None,  # provider options
     id: str = "",
     **attrs: Any,
@@ -225,8 +220,9 @@ def case(
         )
     oracle = oracle or ("f32" if widest & {"f16", "bf16"} else "cpu")
     for version in [opset] if opset is None or isinstance(opset, int) else opset:
-        one = Case(op, args, attrs, domain, version or NEWEST, mask, tol, atol, why, ref, oracle, shared or {},
-                   bind or bool(shared), declined, perf, symbolic, nodes, options or {}, family)  # fmt: skip
+        one = Case(op, args, attrs, domain, version or NEWEST, mask, tol, atol, why, ref, oracle,
+                   shared or {}, bind or bool(shared), declined, perf, symbolic, nodes,
+                   options or {}, family)  # fmt: skip
         one.id = id or _describe(one, explicit_opset=version is not None)
         _CASES.append(one)
 

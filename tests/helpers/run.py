@@ -21,7 +21,7 @@ NARROW = {np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
 
 
 def rng_of(case: Case) -> np.random.Generator:
-    """Inputs follow from the case's id, and from DAYBREAK_TEST_SEED where that is set (for fresh inputs in each run)."""
+    """Inputs follow from the case's id, and from DAYBREAK_TEST_SEED where that is set (for fresh inputs)."""
     return np.random.default_rng([case.seed, int(os.environ.get("DAYBREAK_TEST_SEED", "0"))])
 
 
@@ -39,7 +39,7 @@ def to_proto(x: np.ndarray, name: str) -> TensorProto:
 
 
 def build_model(case: Case, inputs: Sequence[np.ndarray | None]) -> bytes:
-    """The case as a model with inputs x0, x1, ... and outputs y0, y1, ... ; `inputs` give types and initialisers."""
+    """The case as a model from x0, x1, ... to y0, y1, ... ; `inputs` give types and initialisers."""
     infos, initialisers, names = [], [], []
     for i, (arg, x) in enumerate(zip(case.args, inputs, strict=True)):
         if arg is None or x is None:
@@ -132,7 +132,8 @@ def to_numpy(value: ort.OrtValue) -> np.ndarray:
     """Elements of a value, also of types that NumPy has no name for."""
     numpy_type = np.dtype(ONNX_TO_NUMPY[value.element_type()])
     if numpy_type.isbuiltin == 1:
-        return value.numpy()
+        plain: np.ndarray = value.numpy()
+        return plain
     if value.device_name().lower() != "cpu":
         host = ort.OrtValue.ortvalue_from_shape_and_type(list(value.shape()), value.element_type())
         ort.copy_tensors([value], [host])
@@ -156,8 +157,13 @@ def feeds_of(case: Case, inputs: Sequence[np.ndarray | None]) -> dict[str, np.nd
     return {f"x{i}": x for i, (a, x) in pairs if a is not None and x is not None and not a.const}
 
 
-def run_bound(daybreak: Daybreak, session: ort.InferenceSession, case: Case, inputs: Sequence[np.ndarray | None],
-              want: Sequence[np.ndarray]) -> list[np.ndarray]:  # fmt: skip
+def run_bound(
+    daybreak: Daybreak,
+    session: ort.InferenceSession,
+    case: Case,
+    inputs: Sequence[np.ndarray | None],
+    want: Sequence[np.ndarray],
+) -> list[np.ndarray]:
     """Outputs of a run whose inputs and outputs are in device memory; `want` gives the outputs' shapes."""
     binding = session.io_binding()
     on_device = {}
@@ -187,7 +193,7 @@ def onnx_type_of(text: str) -> int:
 
 
 def reference(case: Case, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Outputs of the oracle: `ref` in float64, or ORT's CPU EP, with f16 and bf16 widened unless the case says "cpu"."""
+    """Outputs of the oracle: `ref` in float64, or the CPU EP (f16 and bf16 widened unless oracle="cpu")."""
     if case.ref:
         wide = [
             x.astype(np.float64) if x is not None and NAME_OF[x.dtype] in TOLERANCES else x for x in inputs
@@ -208,7 +214,8 @@ def check_output(case: Case, index: int, got: np.ndarray, want: np.ndarray) -> s
         if not bad.size:
             return ""
         at = np.unravel_index(bad[0], got.shape)
-        return f"output {index}: {bad.size} of {got.size} differ, first at {list(map(int, at))}: {got[at]}, expected {want[at]}"
+        first = f"first at {list(map(int, at))}: {got[at]}, expected {want[at]}"
+        return f"output {index} ({name}): {bad.size} of {got.size} differ, {first}"
     with np.errstate(all="ignore"):
         expected = want.astype(got.dtype).astype(np.float64)  # overflow to infinity where the type overflows
         actual = got.astype(np.float64)
@@ -220,11 +227,12 @@ def check_output(case: Case, index: int, got: np.ndarray, want: np.ndarray) -> s
         same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
         excess = np.where(same, 0.0, np.abs(actual - expected) / (tol * np.abs(expected) + atol))
     excess = np.where(np.isfinite(excess) & ~(np.isinf(actual) & ~same), excess, np.inf)
-    bad = excess > 1
-    if not bad.any():
+    outside = excess > 1
+    if not outside.any():
         return ""
     at = np.unravel_index(int(excess.argmax()), excess.shape)
+    worst = f"{actual[at]:.8g}, expected {expected[at]:.8g} ({excess[at]:.3g} times the tolerance)"
     return (
-        f"output {index} ({name}): {int(bad.sum())} of {bad.size} outside tol={tol:g} atol={atol:.3g}; worst at "
-        f"{list(map(int, at))}: {actual[at]:.8g}, expected {expected[at]:.8g} ({excess[at]:.3g} times the tolerance)"
+        f"output {index} ({name}): {int(outside.sum())} of {outside.size} outside tol={tol:g} "
+        f"atol={atol:.3g}; worst at {list(map(int, at))}: {worst}"
     )
