@@ -1,0 +1,50 @@
+"""Runs one model on the CPU EP and on Daybreak in a process of its own; PYTHONPATH chooses its ONNX Runtime.
+
+usage: probe.py LIBRARY MODEL.onnx FEEDS.npz OPTIMIZED.onnx
+Prints one JSON object: the version, the EP's name, whether every output is finite, and the largest error of each
+output relative to its largest magnitude. OPTIMIZED.onnx receives the graph that ran on Daybreak.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime as ort
+
+
+def session_options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return options
+
+
+def main(library: str, model: str, feeds_file: str, optimized: str) -> None:
+    with np.load(feeds_file) as file:
+        feeds = dict(file)
+    want = ort.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"]).run(None, feeds)
+
+    ort.register_execution_provider_library("WebGPU", library)
+    device = next(d for d in ort.get_ep_devices() if d.ep_name == "WebGpuExecutionProvider")
+    options = session_options()
+    options.optimized_model_filepath = optimized
+    options.add_provider_for_devices([device], {})
+    session = ort.InferenceSession(model, options)
+    names = [output.name for output in session.get_outputs()]
+    got = session.run(names, feeds)
+    del session
+    ort.unregister_execution_provider_library("WebGPU")
+
+    errors = {}
+    for name, g, w in zip(names, got, want, strict=True):
+        assert g.shape == w.shape, (name, g.shape, w.shape)
+        difference = np.abs(g.astype(np.float64) - w.astype(np.float64))
+        errors[name] = float(difference.max() / max(1e-30, np.abs(w.astype(np.float64)).max()))
+    finite = all(bool(np.isfinite(g).all()) for g in got)
+    report = {"version": ort.__version__, "ep": device.ep_name, "finite": finite, "errors": errors}
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
