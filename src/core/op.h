@@ -1,6 +1,8 @@
 // What one operator file sees: rows, plans and dispatches. No ONNX Runtime and no WebGPU.
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -30,8 +32,16 @@ class Attrs {
   using Value = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
                              std::vector<std::string>, TensorValue>;
 
+  // Gives the attributes that were not Set as they are asked for: `value` arrives with the wanted
+  // alternative; true when it was filled, false when the node has no such attribute of that type.
+  using Source = std::function<bool(const std::string& name, Value& value)>;
+
+  Attrs() = default;
+  // Asks `source` once for a name and type and keeps the answer. Not for use by several threads at a time.
+  explicit Attrs(Source source) : source_(std::move(source)) {}
+
   void Set(std::string name, Value value) { list_.emplace_back(std::move(name), std::move(value)); }
-  bool Has(std::string_view name) const { return Find(name) != nullptr; }
+  bool Has(std::string_view name) const;
 
   // Each returns `fallback` when the attribute is absent, and Errors when it has another type.
   int64_t Int(std::string_view name, int64_t fallback) const;
@@ -43,8 +53,12 @@ class Attrs {
   const TensorValue* TensorAttr(std::string_view name) const;  // nullptr when absent
 
  private:
-  const Value* Find(std::string_view name) const;
-  std::vector<std::pair<std::string, Value>> list_;
+  // `kind` is the index of the wanted alternative of Value.
+  const Value* Find(std::string_view name, size_t kind) const;
+
+  Source source_;
+  mutable std::deque<std::pair<std::string, Value>> list_;
+  mutable std::vector<std::pair<std::string, size_t>> absent_;
 };
 
 // What a plan may ask for. src/ep implements it over ONNX Runtime's kernel context; tests over plain shapes.
