@@ -1,13 +1,18 @@
 # Writes OUT, a C++ file that defines daybreak::ShaderFiles() (src/core/shaders.h) with the text of every file in
-# SOURCES. A shader's name is its path below ROOT without the extension.
-# Usage: cmake -DOUT=shaders.cc -DROOT=src/ops "-DSOURCES=src/ops/a.wgsl;src/ops/lib/b.wgsl" -P embed.cmake
+# SOURCES. A shader's name is its path below the first folder of ROOTS that holds it, without the extension.
+# Usage: cmake -DOUT=shaders.cc "-DROOTS=src/ops" "-DSOURCES=src/ops/a.wgsl;src/ops/lib/b.wgsl" -P embed.cmake
 #
 # Texts become arrays of numbers: no limit on the length of a literal, and nothing in a shader needs escaping.
 set(texts "")
 set(rows "")
 set(names "")
 foreach(source IN LISTS SOURCES)
-  file(RELATIVE_PATH name "${ROOT}" "${source}")
+  foreach(root IN LISTS ROOTS)
+    file(RELATIVE_PATH name "${root}" "${source}")
+    if(NOT name MATCHES "^\\.\\./")
+      break()
+    endif()
+  endforeach()
   string(REGEX REPLACE "\\.wgsl$" "" name "${name}")
   list(APPEND names "${name}")
   set(source_of_${name} "${source}")

@@ -1,0 +1,3 @@
+#if HAS_BIAS
+@compute @workgroup_size(1)
+fn main() {}
