@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <set>
@@ -50,8 +51,9 @@ struct DeclareConst {
   Text operator()(uint32_t v) const { return "const " + name + " = " + std::to_string(v) + "u;\n"; }
   Text operator()(int32_t v) const { return "const " + name + ": i32 = " + std::to_string(v) + ";\n"; }
   Text operator()(float v) const {
-    char text[48];
-    std::snprintf(text, sizeof text, "%.9g", static_cast<double>(v));
+    Check(std::isfinite(v), "Constant '", name, "' is ", v, ", which WGSL cannot express.");
+    char text[48];  // near the largest value, nine digits would round beyond it
+    std::snprintf(text, sizeof text, std::fabs(v) > 3.4e38f ? "%a" : "%.9g", static_cast<double>(v));
     return "const " + name + ": f32 = " + text + (std::strpbrk(text, ".e") ? "" : ".0") + ";\n";
   }
   Text operator()(const char* alias) const { return "alias " + name + " = " + alias + ";\n"; }

@@ -155,7 +155,9 @@ TEST_F(Scale, ManyParametersLeaveTheImmediates) {
   d.params.push_back({"last", 1u}), d.params.push_back({"straw", 1u});
   EXPECT_GT(ParamBytes(d), kMaxImmediateBytes);
   EXPECT_NE(Render(d).find("var<uniform>"), std::string::npos);
-  if (HasTint()) EXPECT_EQ(TintErrors(Render(d)), "");
+  if (HasTint()) {
+    EXPECT_EQ(TintErrors(Render(d)), "");
+  }
 }
 
 TEST(Render, FloatConstantsKeepTheirValue) {
@@ -171,7 +173,9 @@ TEST(Render, FloatConstantsKeepTheirValue) {
     const size_t at = text.find(start);
     ASSERT_NE(at, std::string::npos);
     EXPECT_EQ(std::strtof(text.c_str() + at + start.size(), nullptr), v);
-    if (HasTint()) EXPECT_EQ(TintErrors(text), "");
+    if (HasTint()) {
+      EXPECT_EQ(TintErrors(text), "");
+    }
   }
 }
 
