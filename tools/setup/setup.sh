@@ -15,6 +15,8 @@ root=$(cd "$here/../.." && pwd)
 deps=$root/.deps
 venv=$root/.venv
 python=${DAYBREAK_PYTHON:-python3}
+debian_sources=/etc/apt/sources.list.d/debian.sources
+debian_list=/etc/apt/sources.list
 min_mesa=24   # the oldest Mesa whose lavapipe Dawn accepts as an adapter
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -50,14 +52,24 @@ apt_with() {
     -o Dir::State::Lists="$deps/apt/lists" -o APT::Sandbox::User=root "$@"
 }
 
-# add_suite SUITE PARTS_DIR: writes the first source of this machine with its suites replaced by SUITE.
+# add_suite SUITE PARTS_DIR: writes the first source of this machine with its suite replaced by SUITE.
 add_suite() {
-  local suite=$1 parts=$2 own=/etc/apt/sources.list.d/debian.sources
-  [ -f "$own" ] || fail "$own is missing; it is where the Debian mirror of this machine is read from." \
-    "Install what docs/dependencies.md lists by hand, then repeat."
+  local suite=$1 parts=$2
   mkdir -p "$parts"
-  awk 'BEGIN { RS = ""; FS = "\n" } NR == 1 { print }' "$own" | grep -v '^#' | sed "s/^Suites:.*/Suites: $suite/" \
-    >"$parts/$suite.sources"
+  if [ -f "$debian_sources" ]; then
+    awk 'BEGIN { RS = "" } NR == 1 { print }' "$debian_sources" | grep -v '^#' | sed "s/^Suites:.*/Suites: $suite/" \
+      >"$parts/$suite.sources"
+  elif grep -q '^deb ' "$debian_list" 2>/dev/null; then
+    grep -m 1 '^deb ' "$debian_list" | sed -E "s/^(deb( \[[^]]*\])? [^ ]+) [^ ]+/\1 $suite/" >"$parts/$suite.list"
+  else
+    fail "neither $debian_sources nor $debian_list names a Debian mirror, from which $suite could be reached." \
+      "Install what docs/dependencies.md lists by hand, then repeat."
+  fi
+}
+
+# add_own_sources PARTS_DIR: copies this machine's Debian sources.
+add_own_sources() {
+  if [ -f "$debian_sources" ]; then cp "$debian_sources" "$1/"; else cp "$debian_list" "$1/own.list"; fi
 }
 
 step_packages() {
@@ -108,7 +120,7 @@ install_mesa_from_backports() {
   say "Mesa's Vulkan drivers from $suite (this Debian's own are too old for Dawn)"
   rm -rf "$parts"
   add_suite "$suite" "$parts"
-  cp /etc/apt/sources.list.d/debian.sources "$parts/"
+  add_own_sources "$parts"
   quietly mesa-update apt_with "$parts" update || no_network "reading the package list of $suite"
   quietly mesa apt_with "$parts" install --no-install-recommends -t "$suite" mesa-vulkan-drivers ||
     no_network "installing mesa-vulkan-drivers from $suite"
