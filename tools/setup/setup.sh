@@ -27,7 +27,7 @@ quietly() {
   local log=$deps/log/$1; shift
   mkdir -p "$deps/log"
   if ! "$@" >"$log" 2>&1 </dev/null; then
-    tail -n 15 "$log" >&2
+    { grep -v '^WARNING: Retrying' "$log" || true; } | tail -n 6 | cut -c1-300 >&2
     return 1
   fi
 }
