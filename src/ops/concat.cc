@@ -1,0 +1,98 @@
+// Concat: any number of inputs, as many in one dispatch as the device binds.
+#include <algorithm>
+#include <array>
+
+#include "ops/move.h"
+
+namespace daybreak {
+namespace {
+
+constexpr size_t kMaxInputs = 7;  // of one dispatch; also the cases in concat.wgsl
+constexpr std::array<const char*, kMaxInputs> kNames{"x0", "x1", "x2", "x3", "x4", "x5", "x6"};
+constexpr std::array<const char*, kMaxInputs> kHas{"X0", "X1", "X2", "X3", "X4", "X5", "X6"};
+
+// Elements of each input in one of y's `outer` lines.
+struct Lines {
+  std::vector<const Tensor*> x;
+  std::vector<int64_t> length;
+  int64_t outer = 1, total = 0;
+};
+
+Unit UnitOfLines(const Lines& lines, DType type) {
+  int64_t bits = 0;
+  for (const int64_t n : lines.length) bits |= n;  // the lowest set bit is that of the least aligned length
+  return UnitOf(type, {bits});
+}
+
+// Writes inputs [from, to), which start at element `start` of each line.
+void Join(Plan& p, const Tensor* y, const Lines& lines, const Unit& unit, size_t from, size_t to,
+          int64_t start) {
+  Dispatch d{.shader = "concat"};
+  Ints ends;
+  int64_t span = 0;
+  for (size_t k = 0; k < kMaxInputs; ++k) d.consts.push_back({kHas[k], from + k < to});
+  for (size_t k = from; k < to; ++k) {
+    d.in.push_back({kNames[k - from], lines.x[k], unit.width, View::kWords});
+    span += lines.length[k];
+    ends.push_back(U32(span / unit.elements));
+  }
+  d.out = {{"y", y, unit.width, View::kWords}};
+  // Whole words belong to one input each. Otherwise threads walk the words of y and keep the elements of
+  // other passes.
+  const int64_t bits = static_cast<int64_t>(BitsOf(y->type));
+  const int64_t threads =
+      unit.words() ? lines.outer * span / unit.elements : CeilDiv(y->count() * bits, int64_t{32});
+  d.consts.push_back({"WORDS", unit.words()});
+  d.consts.push_back({"BITS", static_cast<uint32_t>(unit.words() ? 32 : bits)});
+  d.params = {{"ends", ends},
+              {"size", U32(unit.words() ? threads : y->count())},
+              {"start", U32(start / unit.elements)},
+              {"span", U32(span / unit.elements)},
+              {"line", U32(lines.total / unit.elements)}};
+  d.grid = {CeilDiv(threads, kMoveGroup)};
+  p.Run(d);
+}
+
+Lines LinesOf(Plan& p, size_t axis, Shape& shape) {
+  Lines lines;
+  for (size_t i = 0; i < p.InCount(); ++i) {
+    const Tensor* x = p.In(i);
+    Shape expected = shape;
+    Check(x->shape.size() == shape.size(), "Concat: input ", i, " is ", ToString(x->shape),
+          ", input 0 has rank ", shape.size(), ".");
+    expected[axis] = x->shape[axis];
+    Check(x->shape == expected, "Concat: input ", i, " is ", ToString(x->shape), ", not ", ToString(expected),
+          ".");
+    const auto [outer, dim, stride] = SplitAt(x->shape, static_cast<int64_t>(axis));
+    lines.outer = outer;
+    if (x->count() == 0) continue;
+    lines.x.push_back(x);
+    lines.length.push_back(dim * stride);
+    lines.total += dim * stride;
+  }
+  return lines;
+}
+
+void Concat(Plan& p) {
+  Shape shape = p.In(0)->shape;
+  const size_t axis = WrapAxis(p.Attr("axis", 1), shape.size());  // version 1 has the default 1
+  const Lines lines = LinesOf(p, axis, shape);
+  shape[axis] = 0;
+  for (size_t i = 0; i < p.InCount(); ++i) shape[axis] += p.In(i)->shape[axis];
+  const Tensor* y = p.Out(0, shape);
+  const Unit unit = UnitOfLines(lines, y->type);
+  const size_t most = std::min<size_t>(kMaxInputs, p.Device().max_storage_buffers - 1);
+  int64_t start = 0;
+  for (size_t from = 0; from < lines.x.size(); from += most) {
+    const size_t to = std::min(from + most, lines.x.size());
+    Join(p, y, lines, unit, from, to, start);
+    for (size_t k = from; k < to; ++k) start += lines.length[k];
+  }
+}
+
+const Register ops{
+    {.name = "Concat", .plan = Concat},
+};
+
+}  // namespace
+}  // namespace daybreak
