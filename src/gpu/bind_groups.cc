@@ -1,0 +1,64 @@
+#include "gpu/bind_groups.h"
+
+namespace daybreak {
+namespace {
+
+constexpr size_t kMaxGroups = 32768;
+constexpr size_t kMaxDead = 256;
+constexpr uint64_t kMaxDeadBytes = 64 << 20;
+
+}  // namespace
+
+size_t BindGroups::Hash::operator()(const Key& key) const {
+  uint64_t h = 0x9e3779b97f4a7c15ull;
+  for (const uint64_t word : key) {
+    h = (h ^ word) * 0xff51afd7ed558ccdull;
+    h ^= h >> 32;
+  }
+  return static_cast<size_t>(h);
+}
+
+WGPUBindGroup BindGroups::Get(const Pipeline& pipeline, const BoundRanges& ranges, WGPUBuffer uniform) {
+  Key key{pipeline.id};
+  for (const BoundRange& r : ranges) {
+    key.push_back(r.buffer->id);
+    key.push_back(r.offset);
+    key.push_back(r.bytes);
+  }
+  const auto it = groups_.find(key);
+  if (it != groups_.end()) return it->second.get();
+
+  if (dead_bytes_ > kMaxDeadBytes || dead_.size() > kMaxDead) Sweep();
+  if (groups_.size() > kMaxGroups) groups_.clear();
+  FixedVec<WGPUBindGroupEntry, 21> entries;
+  for (const BoundRange& r : ranges)
+    entries.push_back({nullptr, static_cast<uint32_t>(entries.size()), r.buffer->handle.get(), r.offset,
+                       r.bytes, nullptr, nullptr});
+  if (pipeline.uniform)
+    entries.push_back({nullptr, static_cast<uint32_t>(entries.size()), uniform, 0,
+                       CeilDiv<uint64_t>(pipeline.param_bytes, 16) * 16, nullptr, nullptr});
+  const WGPUBindGroupDescriptor descriptor{nullptr, Str(pipeline.shader), pipeline.layout.get(),
+                                           entries.size(), entries.data()};
+  BindGroupHandle group(wgpu.DeviceCreateBindGroup(gpu_.device.get(), &descriptor));
+  Check(static_cast<bool>(group), "The device gave no bind group for shader '", pipeline.shader, "'.");
+  return groups_.emplace(key, std::move(group)).first->second.get();
+}
+
+void BindGroups::Forget(const Buffer& buffer) {
+  dead_.insert(buffer.id);
+  dead_bytes_ += buffer.capacity;
+  if (dead_bytes_ > kMaxDeadBytes) Sweep();
+}
+
+void BindGroups::Sweep() {
+  std::erase_if(groups_, [&](const auto& entry) {
+    const Key& key = entry.first;
+    for (size_t i = 1; i < key.size(); i += 3)
+      if (dead_.contains(key[i])) return true;
+    return false;
+  });
+  dead_.clear();
+  dead_bytes_ = 0;
+}
+
+}  // namespace daybreak

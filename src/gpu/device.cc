@@ -1,0 +1,314 @@
+#include "gpu/device.h"
+
+#include <cstring>
+
+#include "core/error.h"
+#include "gpu/device_impl.h"
+
+namespace daybreak {
+
+class Recording {
+ public:
+  struct Entry {
+    Command command;
+    TimedDispatch label;
+  };
+  explicit Recording(std::shared_ptr<DeviceImpl> owner) : device(std::move(owner)) {}
+  ~Recording() { device->ReleaseRecording(*this); }
+
+  const std::shared_ptr<DeviceImpl> device;
+  std::vector<Entry> entries;
+  std::vector<BindGroupHandle> groups;  // keeps what the entries point to
+};
+
+namespace {
+
+// The run that the calling thread is in.
+struct ThreadRun {
+  const DeviceImpl* device = nullptr;
+  RunContext* context = nullptr;
+};
+thread_local ThreadRun thread_run;
+
+std::string ShapesOf(const Dispatch& d) {
+  std::string text;
+  const auto add = [&](const Bind& b) {
+    text += std::string(text.empty() || text.back() == ' ' ? "" : " ") + std::string(NameOf(b.tensor->type)) +
+            ToString(b.tensor->shape);
+  };
+  for (const Bind& b : d.in) add(b);
+  text += " -> ";
+  for (const Bind& b : d.out) add(b);
+  return text;
+}
+
+bool IsEmpty(const Dispatch& d) {
+  if (d.indirect == nullptr && (d.grid.x == 0 || d.grid.y == 0 || d.grid.z == 0)) return true;
+  for (const Bind& b : d.out)
+    if (b.tensor->count() != 0) return false;
+  return true;
+}
+
+// A one-dimensional grid beyond the limit is folded into rows of 32,768, which group_index() undoes.
+void FoldGrid(const Dispatch& d, uint32_t (&grid)[3]) {
+  constexpr int64_t kLimit = 65535, kRow = 32768;
+  Grid g = d.grid;
+  if (g.x > kLimit && g.y == 1 && g.z == 1) g = {kRow, CeilDiv(g.x, kRow), 1};
+  Check(g.x <= kLimit && g.y <= kLimit && g.z <= kLimit, "Shader '", d.shader, "' needs a grid of ", g.x,
+        " x ", g.y, " x ", g.z, " workgroups; the limit is ", kLimit, " along each axis.");
+  grid[0] = static_cast<uint32_t>(g.x);
+  grid[1] = static_cast<uint32_t>(g.y);
+  grid[2] = static_cast<uint32_t>(g.z);
+}
+
+constexpr uint64_t Up(uint64_t bytes, uint64_t step) { return CeilDiv(bytes, step) * step; }
+
+}  // namespace
+
+void DeviceHealth::Set(const std::string& error, bool lost) {
+  std::lock_guard lock(mutex_);
+  if (error_.empty() || lost) error_ = error;
+  if (lost) lost_ = true;
+  failed_ = true;
+}
+
+void DeviceHealth::Check() {
+  if (!failed_) return;
+  std::lock_guard lock(mutex_);
+  if (lost_)
+    Fail("The GPU device is lost; sessions on it cannot go on, a new session opens it again. Reason: ",
+         error_);
+  failed_ = false;
+  const std::string error = std::exchange(error_, {});
+  Fail("The GPU reported an error: ", error);
+}
+
+DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceHealth> health)
+    : health_(std::move(health)),
+      gpu_(std::move(gpu)),
+      info_(std::move(info)),
+      options_(std::move(options)),
+      groups_(gpu_),
+      pool_(gpu_, options_.memory_limit, info_.max_buffer, [this](const Buffer& b) { groups_.Forget(b); }),
+      pipelines_(gpu_, RenderTarget{.immediates = info_.immediates, .requires_lines = gpu_.dawn}),
+      queue_(gpu_, info_, options_.max_pending_dispatches) {
+  empty_ = &pool_.Take(256, MemoryKind::kWeight, nullptr);
+}
+
+DeviceImpl::~DeviceImpl() = default;
+
+RunContext* DeviceImpl::Run() const { return thread_run.device == this ? thread_run.context : nullptr; }
+
+// --- Memory
+
+void* DeviceImpl::Alloc(size_t bytes, MemoryKind kind) {
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  const RunContext* run = Run();
+  return pool_.Take(bytes, kind, run ? run->recording.get() : nullptr).address;
+}
+
+void DeviceImpl::Free(void* address) noexcept {
+  if (address == nullptr) return;
+  std::lock_guard lock(mutex_);
+  if (!pool_.Addresses().Contains(address)) return;
+  pool_.Give(*pool_.Addresses().Resolve(address).buffer);
+}
+
+void DeviceImpl::Trim(uint64_t keep_bytes) {
+  std::lock_guard lock(mutex_);
+  pool_.Trim(keep_bytes);
+}
+
+MemoryStats DeviceImpl::Memory() const {
+  std::lock_guard lock(mutex_);
+  return pool_.Stats();
+}
+
+BufferSlice DeviceImpl::Resolve(const void* address, size_t bytes) const {
+  const BufferSlice slice = pool_.Addresses().Resolve(address);
+  Check(slice.offset + bytes <= slice.buffer->capacity, "An access of ", bytes, " bytes at offset ",
+        slice.offset, " goes beyond a GPU allocation of ", slice.buffer->requested, " bytes.");
+  return slice;
+}
+
+// --- Transfers
+
+void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
+  if (bytes == 0) return;
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  const BufferSlice to = Resolve(device, bytes);
+  const auto* data = static_cast<const uint8_t*>(host);
+  const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
+  if (whole != 0) queue_.Write(to.buffer->handle.get(), to.offset, data, whole);
+  if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data + whole, bytes - whole);
+}
+
+// Words that are written in part keep their other bytes.
+void DeviceImpl::WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes) {
+  const uint64_t first = to.offset / 4 * 4, last = Up(to.offset + bytes, 4);
+  std::vector<uint8_t> words(last - first);
+  if (to.offset != first || to.offset + bytes < to.buffer->requested)
+    queue_.Read(to.buffer->handle.get(), first, words.data(), words.size());
+  std::memcpy(words.data() + (to.offset - first), data, bytes);
+  queue_.Write(to.buffer->handle.get(), first, words.data(), words.size());
+}
+
+void DeviceImpl::Download(const void* device, void* host, size_t bytes) {
+  if (bytes == 0) return;
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  const RunContext* run = Run();
+  Check(run == nullptr || run->recording == nullptr,
+        "A value is read back to the CPU while the run is captured; such a model cannot be captured.");
+  ReadAny(Resolve(device, bytes), host, bytes);
+  health_->Check();
+}
+
+void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
+  const uint64_t first = from.offset / 4 * 4, last = Up(from.offset + bytes, 4);
+  if (first == from.offset && last == from.offset + bytes)
+    return queue_.Read(from.buffer->handle.get(), first, data, bytes);
+  std::vector<uint8_t> words(last - first);
+  queue_.Read(from.buffer->handle.get(), first, words.data(), words.size());
+  std::memcpy(data, words.data() + (from.offset - first), bytes);
+}
+
+void DeviceImpl::Copy(const void* from, void* to, size_t bytes) {
+  if (bytes == 0 || from == to) return;
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  CopySlices(Resolve(from, bytes), Resolve(to, bytes), bytes);
+}
+
+void DeviceImpl::CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes) {
+  const bool aligned = from.offset % 4 == 0 && to.offset % 4 == 0 &&
+                       (bytes % 4 == 0 || to.offset + bytes >= to.buffer->requested);
+  if (aligned && from.buffer != to.buffer)
+    return Do(
+        CopyCommand{from.buffer->handle.get(), to.buffer->handle.get(), from.offset, to.offset, Up(bytes, 4)},
+        nullptr, {});
+  const RunContext* run = Run();
+  Check(run == nullptr || run->recording == nullptr,
+        "A copy of bytes that are not aligned to 4 cannot be captured.");
+  std::vector<uint8_t> data(bytes);
+  ReadAny(from, data.data(), bytes);
+  const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
+  if (whole != 0) queue_.Write(to.buffer->handle.get(), to.offset, data.data(), whole);
+  if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data.data() + whole, bytes - whole);
+}
+
+// --- Work
+
+BoundRange DeviceImpl::RangeOf(const Dispatch& d, const Bind& bind) {
+  const Tensor& t = *bind.tensor;
+  const size_t bytes = t.bytes();
+  if (bytes == 0) return {empty_, 0, 256};
+  Check(t.device.address != nullptr, "Binding '", bind.name, "' of shader '", d.shader,
+        "' is not on the device.");
+  Check(bytes <= info_.max_binding, "Binding '", bind.name, "' of shader '", d.shader, "' has ", bytes,
+        " bytes; maxStorageBufferBindingSize of ", info_.name, " is ", info_.max_binding,
+        ". Use a smaller batch, sequence or vocabulary.");
+  const BufferSlice slice = pool_.Addresses().Resolve(t.device.address);
+  Check(slice.offset % info_.binding_alignment == 0, "Binding '", bind.name, "' of shader '", d.shader,
+        "' starts at offset ", slice.offset, ", which is not a multiple of ", info_.binding_alignment, ".");
+  const uint64_t bound = Up(bytes, 16);
+  Check(slice.offset + bound <= slice.buffer->capacity, "Binding '", bind.name, "' of shader '", d.shader,
+        "' needs ", bytes, " bytes; its memory has ", slice.buffer->requested, ".");
+  return {slice.buffer, slice.offset, bound};
+}
+
+DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
+  DispatchCommand command;
+  const Pipeline& pipeline = pipelines_.Get(d);
+  command.pipeline = &pipeline;
+  BoundRanges ranges;
+  for (const Bind& b : d.in) ranges.push_back(RangeOf(d, b));
+  for (const Bind& b : d.out) ranges.push_back(RangeOf(d, b));
+  Check(ranges.size() <= info_.max_storage_buffers, "Shader '", d.shader, "' binds ", ranges.size(),
+        " buffers; the limit of ", info_.name, " is ", info_.max_storage_buffers, ".");
+  for (size_t o = d.in.size(); o < ranges.size(); ++o)
+    for (size_t i = 0; i < o; ++i)
+      Check(ranges[i].buffer != ranges[o].buffer || ranges[o].buffer == empty_, "Shader '", d.shader,
+            "' binds one buffer for two purposes (bindings ", i, " and ", o, ").");
+  command.group = groups_.Get(pipeline, ranges, queue_.UniformBuffer());
+  command.params.resize(pipeline.param_bytes);
+  WriteParams(d, command.params.data());
+  if (d.indirect != nullptr) {
+    const BufferSlice slice = Resolve(d.indirect->device.address, 12);
+    command.indirect = slice.buffer->handle.get();
+    command.indirect_offset = slice.offset;
+  } else {
+    FoldGrid(d, command.grid);
+  }
+  return command;
+}
+
+void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag) {
+  if (IsEmpty(d)) return;
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  Do(CommandOf(d), &d, tag);
+}
+
+void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& tag) {
+  static const std::vector<Timings*> kUntimed;
+  const RunContext* run = Run();
+  if (run == nullptr || (run->recording == nullptr && run->timings.empty()))
+    return queue_.Encode(command, nullptr, kUntimed);
+  TimedDispatch label;
+  if (d != nullptr) label = {tag.node, tag.op, d->shader, d->variant, ShapesOf(*d), d->grid, 0, 0};
+  if (run->recording == nullptr) return queue_.Encode(command, d ? &label : nullptr, run->timings);
+  if (auto* dispatch = std::get_if<DispatchCommand>(&command)) {
+    wgpu.BindGroupAddRef(dispatch->group);
+    run->recording->groups.emplace_back(dispatch->group);
+  }
+  run->recording->entries.push_back({command, std::move(label)});
+}
+
+void DeviceImpl::Flush() {
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  queue_.Flush();
+}
+
+void DeviceImpl::Wait() {
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  queue_.Wait();
+  health_->Check();
+}
+
+// --- Runs
+
+void DeviceImpl::SetRunContext(RunContext* context) {
+  const RunContext* ending = Run();
+  if (ending != nullptr && !ending->timings.empty()) {
+    std::lock_guard lock(mutex_);
+    queue_.Wait();  // hands the timings out while their collectors are there
+  }
+  thread_run = {context ? this : nullptr, context};
+}
+
+std::shared_ptr<Recording> DeviceImpl::NewRecording() {
+  return std::make_shared<Recording>(shared_from_this());
+}
+
+void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timings) {
+  std::lock_guard lock(mutex_);
+  health_->Check();
+  for (const Recording::Entry& entry : recording.entries)
+    queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
+  if (timings.empty())
+    queue_.Flush();
+  else
+    queue_.Wait();
+}
+
+void DeviceImpl::ReleaseRecording(const Recording& recording) {
+  std::lock_guard lock(mutex_);
+  pool_.Disown(&recording);
+}
+
+}  // namespace daybreak

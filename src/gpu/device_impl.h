@@ -1,0 +1,82 @@
+// The Device over one WGPUDevice: everything behind one lock.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "gpu/bind_groups.h"
+#include "gpu/device.h"
+#include "gpu/memory.h"
+#include "gpu/pipelines.h"
+#include "gpu/queue.h"
+
+namespace daybreak {
+
+// What the device's callbacks, which may come on any thread, tell the next foreground call.
+class DeviceHealth {
+ public:
+  void Report(const std::string& error) { Set(error, false); }
+  void Lose(const std::string& reason) { Set(reason, true); }
+  bool Lost() const { return lost_; }
+  // Throws what was reported since the last check, and forever after a loss.
+  void Check();
+
+ private:
+  void Set(const std::string& error, bool lost);
+
+  std::mutex mutex_;
+  std::atomic<bool> failed_ = false, lost_ = false;
+  std::string error_;
+};
+
+class DeviceImpl final : public Device, public std::enable_shared_from_this<DeviceImpl> {
+ public:
+  DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceHealth> health);
+  ~DeviceImpl() override;
+
+  bool Lost() const { return health_->Lost(); }
+  void ReleaseRecording(const Recording& recording);
+
+  const DeviceInfo& Info() const override { return info_; }
+  const DeviceOptions& Options() const override { return options_; }
+  void* Alloc(size_t bytes, MemoryKind kind) override;
+  void Free(void* address) noexcept override;
+  bool Owns(const void* address) const noexcept override { return pool_.Addresses().Contains(address); }
+  void Trim(uint64_t keep_bytes) override;
+  MemoryStats Memory() const override;
+  void Upload(const void* host, void* device, size_t bytes) override;
+  void Download(const void* device, void* host, size_t bytes) override;
+  void Copy(const void* from, void* to, size_t bytes) override;
+  void Issue(const Dispatch& dispatch, const NodeTag& tag) override;
+  void Flush() override;
+  void Wait() override;
+  void SetRunContext(RunContext* context) override;
+  std::shared_ptr<Recording> NewRecording() override;
+  void Replay(Recording& recording, const std::vector<Timings*>& timings) override;
+
+ private:
+  RunContext* Run() const;
+  BufferSlice Resolve(const void* address, size_t bytes) const;
+  BoundRange RangeOf(const Dispatch& dispatch, const Bind& bind);
+  DispatchCommand CommandOf(const Dispatch& dispatch);
+  void Do(const Command& command, const Dispatch* dispatch, const NodeTag& tag);
+  void CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes);
+  void WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes);
+  void ReadAny(const BufferSlice& from, void* data, size_t bytes);
+
+  std::unique_ptr<DeviceHealth> health_;  // outlives the device, whose callbacks use it
+  const Gpu gpu_;
+  const DeviceInfo info_;
+  const DeviceOptions options_;
+  mutable std::mutex mutex_;
+  BindGroups groups_;
+  BufferPool pool_;
+  Pipelines pipelines_;
+  Queue queue_;
+  Buffer* empty_ = nullptr;  // bound for tensors without elements
+};
+
+}  // namespace daybreak

@@ -1,0 +1,201 @@
+#include "gpu/queue.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace daybreak {
+namespace {
+
+constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst
+constexpr uint64_t kUniformBytes = 256 << 10;
+constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
+constexpr size_t kWriteChunk = 8 << 20;
+constexpr size_t kReadChunk = 64 << 20;
+
+struct Done {
+  std::string error;
+  std::atomic<bool> done = false;
+};
+
+}  // namespace
+
+Queue::Queue(const Gpu& gpu, const DeviceInfo& info, uint32_t max_pending)
+    : gpu_(gpu),
+      max_pending_(max_pending),
+      uniform_step_(info.binding_alignment),
+      timer_(gpu, info, max_pending) {
+  const WGPUBufferDescriptor descriptor{
+      nullptr, Str("params"), WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst, kUniformBytes, WGPU_FALSE};
+  uniform_buffer_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu.device.get(), &descriptor));
+}
+
+void Queue::EnsureEncoder() {
+  if (encoder_) return;
+  const WGPUCommandEncoderDescriptor descriptor{};
+  encoder_ = CommandEncoderHandle(wgpu.DeviceCreateCommandEncoder(gpu_.device.get(), &descriptor));
+}
+
+void Queue::OpenPass(const WGPUPassTimestampWrites* writes) {
+  EnsureEncoder();
+  if (pass_) return;
+  const WGPUComputePassDescriptor descriptor{nullptr, {}, writes};
+  pass_ = ComputePassHandle(wgpu.CommandEncoderBeginComputePass(encoder_.get(), &descriptor));
+  pipeline_ = nullptr;
+  group_ = nullptr;
+}
+
+void Queue::ClosePass() {
+  if (!pass_) return;
+  wgpu.ComputePassEncoderEnd(pass_.get());
+  pass_ = {};
+}
+
+uint32_t Queue::PushUniform(const FixedVec<uint8_t, 256>& params) {
+  const size_t at = CeilDiv<size_t>(uniforms_.size(), uniform_step_) * uniform_step_;
+  uniforms_.resize(at + CeilDiv<size_t>(params.size(), 16) * 16);
+  std::memcpy(uniforms_.data() + at, params.data(), params.size());
+  return static_cast<uint32_t>(at);
+}
+
+void Queue::EncodeDispatch(const DispatchCommand& c) {
+  WGPUComputePassEncoder pass = pass_.get();
+  if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->handle.get());
+  if (c.pipeline->uniform) {
+    const uint32_t offset = PushUniform(c.params);
+    wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 1, &offset);
+    group_ = nullptr;
+  } else {
+    if (group_ != c.group) wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 0, nullptr);
+    group_ = c.group;
+    if (!c.params.empty()) wgpu.ComputePassEncoderSetImmediates(pass, 0, c.params.data(), c.params.size());
+  }
+  pipeline_ = c.pipeline;
+  if (c.indirect != nullptr)
+    wgpu.ComputePassEncoderDispatchWorkgroupsIndirect(pass, c.indirect, c.indirect_offset);
+  else
+    wgpu.ComputePassEncoderDispatchWorkgroups(pass, c.grid[0], c.grid[1], c.grid[2]);
+}
+
+void Queue::Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings) {
+  if (uniforms_.size() + 1024 > kUniformBytes) Submit();
+  if (auto* copy = std::get_if<CopyCommand>(&command)) {
+    ClosePass();
+    EnsureEncoder();
+    wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), copy->from, copy->from_offset, copy->to,
+                                          copy->to_offset, copy->bytes);
+  } else {
+    const auto& dispatch = std::get<DispatchCommand>(command);
+    const bool timed = label != nullptr && !timings.empty() && timer_.Available();
+    if (timed && timer_.NeedsOwnPass()) {
+      ClosePass();
+      const WGPUPassTimestampWrites writes = timer_.PassWrites();
+      OpenPass(&writes);
+      EncodeDispatch(dispatch);
+      ClosePass();
+      timer_.Label(*label, timings);
+    } else {
+      OpenPass();
+      if (timed) timer_.Begin(pass_.get());
+      EncodeDispatch(dispatch);
+      if (timed) timer_.End(pass_.get(), *label, timings);
+    }
+  }
+  ++pending_;
+  if (pending_ >= (burst_start_ ? std::min(kBurstStart, max_pending_) : max_pending_)) {
+    Submit();
+    burst_start_ = false;
+  }
+}
+
+void Queue::Submit() {
+  if (!encoder_) return;
+  ClosePass();
+  timer_.Resolve(encoder_.get());
+  if (!uniforms_.empty()) {
+    wgpu.QueueWriteBuffer(gpu_.queue.get(), uniform_buffer_.get(), 0, uniforms_.data(), uniforms_.size());
+    uniforms_.clear();
+  }
+  const CommandBufferHandle commands(wgpu.CommandEncoderFinish(encoder_.get(), nullptr));
+  const WGPUCommandBuffer raw = commands.get();
+  wgpu.QueueSubmit(gpu_.queue.get(), 1, &raw);
+  encoder_ = {};
+  pending_ = 0;
+}
+
+void Queue::Flush() {
+  Submit();
+  burst_start_ = true;
+}
+
+void Queue::WaitSubmitted() {
+  Done done;
+  const WGPUQueueWorkDoneCallbackInfo info{
+      nullptr, WGPUCallbackMode_AllowSpontaneous,
+      [](WGPUQueueWorkDoneStatus status, WGPUStringView message, void* user, void*) {
+        auto* out = static_cast<Done*>(user);
+        if (status != WGPUQueueWorkDoneStatus_Success) out->error = ToString(message);
+        out->done = true;
+      },
+      &done, nullptr};
+  gpu_.Wait(wgpu.QueueOnSubmittedWorkDone(gpu_.queue.get(), info), done.done);
+  Check(done.error.empty(), "The GPU did not finish its work: ", done.error);
+  written_ = 0;
+}
+
+void Queue::Wait() {
+  Flush();
+  WaitSubmitted();
+  timer_.Collect();
+}
+
+void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes) {
+  Submit();
+  const auto* bytes_in = static_cast<const uint8_t*>(data);
+  for (size_t at = 0; at < bytes; at += kWriteChunk) {
+    const size_t n = std::min(kWriteChunk, bytes - at);
+    wgpu.QueueWriteBuffer(gpu_.queue.get(), to, offset + at, bytes_in + at, n);
+    written_ += n;
+    if (written_ >= kMaxWritten) WaitSubmitted();
+  }
+}
+
+void Queue::Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
+  for (size_t at = 0; at < bytes; at += kReadChunk)
+    ReadChunk(from, offset + at, static_cast<uint8_t*>(data) + at, std::min(kReadChunk, bytes - at));
+}
+
+void Queue::ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
+  if (readback_bytes_ < bytes) {
+    readback_bytes_ = std::bit_ceil(std::max<uint64_t>(bytes, 64 << 10));
+    const WGPUBufferDescriptor descriptor{nullptr, Str("readback"),
+                                          WGPUBufferUsage_MapRead | WGPUBufferUsage_CopyDst, readback_bytes_,
+                                          WGPU_FALSE};
+    readback_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu_.device.get(), &descriptor));
+  }
+  ClosePass();
+  EnsureEncoder();
+  wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset, readback_.get(), 0, bytes);
+  Flush();
+  Done done;
+  const WGPUBufferMapCallbackInfo info{
+      nullptr, WGPUCallbackMode_AllowSpontaneous,
+      [](WGPUMapAsyncStatus status, WGPUStringView message, void* user, void*) {
+        auto* out = static_cast<Done*>(user);
+        if (status != WGPUMapAsyncStatus_Success) out->error = ToString(message);
+        out->done = true;
+      },
+      &done, nullptr};
+  gpu_.Wait(wgpu.BufferMapAsync(readback_.get(), WGPUMapMode_Read, 0, bytes, info), done.done);
+  if (!done.error.empty()) {
+    readback_bytes_ = 0;
+    Fail("Reading from the GPU failed: ", done.error);
+  }
+  std::memcpy(data, wgpu.BufferGetConstMappedRange(readback_.get(), 0, bytes), bytes);
+  wgpu.BufferUnmap(readback_.get());
+  written_ = 0;
+}
+
+}  // namespace daybreak

@@ -1,0 +1,80 @@
+// Commands to the GPU: encoding, submitting, transfers. Not thread-safe: the device's lock guards it.
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "gpu/memory.h"
+#include "gpu/pipelines.h"
+#include "gpu/timer.h"
+
+namespace daybreak {
+
+// One dispatch, resolved and ready to be encoded any number of times.
+struct DispatchCommand {
+  const Pipeline* pipeline = nullptr;
+  WGPUBindGroup group = nullptr;
+  FixedVec<uint8_t, 256> params;
+  uint32_t grid[3] = {};
+  WGPUBuffer indirect = nullptr;  // replaces `grid`
+  uint64_t indirect_offset = 0;
+};
+
+// Offsets and bytes are multiples of 4.
+struct CopyCommand {
+  WGPUBuffer from = nullptr, to = nullptr;
+  uint64_t from_offset = 0, to_offset = 0, bytes = 0;
+};
+
+using Command = std::variant<DispatchCommand, CopyCommand>;
+
+class Queue {
+ public:
+  // `max_pending`: commands in one submit.
+  Queue(const Gpu& gpu, const DeviceInfo& info, uint32_t max_pending);
+
+  // `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
+  void Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
+  // Submits what is encoded. The next burst of commands starts with a short submit, so that the GPU begins
+  // early.
+  void Flush();
+  // Flushes, waits for the GPU, and hands out the timings of everything submitted.
+  void Wait();
+
+  // In order with the commands. Offsets and sizes are multiples of 4. Read waits for the GPU.
+  void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);
+  void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
+
+  // The buffer that holds parameters above the immediate limit; bound with a dynamic offset.
+  WGPUBuffer UniformBuffer() const { return uniform_buffer_.get(); }
+
+ private:
+  void EnsureEncoder();
+  void OpenPass(const WGPUPassTimestampWrites* writes = nullptr);
+  void ClosePass();
+  void EncodeDispatch(const DispatchCommand& command);
+  uint32_t PushUniform(const FixedVec<uint8_t, 256>& params);
+  void Submit();
+  void WaitSubmitted();
+  void ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
+
+  const Gpu& gpu_;
+  const uint32_t max_pending_;
+  const uint32_t uniform_step_;
+  Timer timer_;
+  CommandEncoderHandle encoder_;
+  ComputePassHandle pass_;
+  uint32_t pending_ = 0;  // commands in the open encoder
+  bool burst_start_ = true;
+  const Pipeline* pipeline_ = nullptr;  // set in the open pass
+  WGPUBindGroup group_ = nullptr;
+
+  BufferHandle uniform_buffer_;
+  std::vector<uint8_t> uniforms_;  // written in front of each submit, so that one buffer serves all
+  BufferHandle readback_;
+  uint64_t readback_bytes_ = 0;
+  uint64_t written_ = 0;  // bytes since the last wait; bounds the implementation's staging memory
+};
+
+}  // namespace daybreak
