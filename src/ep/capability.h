@@ -1,0 +1,11 @@
+// Which nodes Daybreak runs, and why it leaves the others.
+#pragma once
+
+#include "ep/session.h"
+
+namespace daybreak {
+
+// Claims nodes of `graph` in `support`; logs the reason for each one that is left and writes explainFile.
+void ClaimNodes(const Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support);
+
+}  // namespace daybreak

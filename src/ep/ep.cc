@@ -1,0 +1,116 @@
+#include "ep/ep.h"
+
+#include "ep/allocator.h"
+#include "ep/capability.h"
+#include "ep/capture.h"
+#include "ep/profiler.h"
+
+namespace daybreak {
+namespace {
+
+struct Ep : OrtEp {
+  Ep(std::unique_ptr<Session> given, const OrtKernelRegistry* kernels)
+      : OrtEp{}, session(std::move(given)), registry(kernels), capture(*session), profiling(*session) {
+    ort_version_supported = kOrtApi;
+    SetGraphCallbacks();
+    SetRunCallbacks();
+    SetCaptureCallbacks();
+  }
+  ~Ep() {
+    capture.Clear();
+    session->slot->CloseSession();
+  }
+
+  static Ep& Of(OrtEp* self) { return *static_cast<Ep*>(self); }
+  static const Ep& Of(const OrtEp* self) { return *static_cast<const Ep*>(self); }
+
+  void SetGraphCallbacks() {
+    GetName = [](const OrtEp* self) noexcept { return Of(self).session->ep_name.c_str(); };
+    OrtEp::GetCapability = [](OrtEp* self, const OrtGraph* graph, OrtEpGraphSupportInfo* support) noexcept {
+      return Guard([&] { ClaimNodes(*Of(self).session, graph, support); });
+    };
+    GetKernelRegistry = [](OrtEp* self, const OrtKernelRegistry** out) noexcept {
+      *out = Of(self).registry;
+      return static_cast<OrtStatus*>(nullptr);
+    };
+    GetPreferredDataLayout = [](OrtEp*, OrtEpDataLayout* out) noexcept {
+      *out = OrtEpDataLayout_NCHW;
+      return static_cast<OrtStatus*>(nullptr);
+    };
+    CreateAllocator = [](OrtEp* self, const OrtMemoryInfo* info, OrtAllocator** out) noexcept {
+      return Guard([&] { *out = MakeAllocator(Of(self).session->slot, info, Of(self).session->device); });
+    };
+    GetDefaultMemoryDevice = [](const OrtEp* self, const OrtMemoryDevice** out) noexcept {
+      *out = api.ep->MemoryInfo_GetMemoryDevice(Of(self).session->slot->memory());
+      return static_cast<OrtStatus*>(nullptr);
+    };
+    // What prepacking and uploads left in the queue starts before the first run.
+    OnSessionInitializationEnd = [](OrtEp* self) noexcept {
+      return Guard([&] { Of(self).session->device->Flush(); });
+    };
+  }
+
+  void SetRunCallbacks() {
+    // Runs of one session share the state of the run and of captures.
+    IsConcurrentRunSupported = [](OrtEp*, bool* out) noexcept {
+      *out = false;
+      return static_cast<OrtStatus*>(nullptr);
+    };
+    OnRunStart = [](OrtEp* self, const OrtRunOptions* options) noexcept {
+      return Guard([&] { Of(self).Start(options); });
+    };
+    OnRunEnd = [](OrtEp* self, const OrtRunOptions*, bool) noexcept {
+      return Guard([&] { Of(self).End(); });
+    };
+    Sync = [](OrtEp* self) noexcept { return Guard([&] { Of(self).session->device->Wait(); }); };
+    CreateProfiler = [](OrtEp* self, OrtEpProfilerImpl** out) noexcept {
+      return Guard([&] { *out = Of(self).profiling.MakeProfiler(); });
+    };
+  }
+
+  void SetCaptureCallbacks() {
+    IsGraphCaptureEnabled = [](const OrtEp* self) noexcept { return Of(self).session->capture; };
+    IsGraphCaptured = [](const OrtEp* self, int id) noexcept { return Of(self).capture.Has(id); };
+    ReplayGraph = [](OrtEp* self, int id) noexcept {
+      return Guard([&] { Of(self).capture.Replay(id, Of(self).profiling.Active()); });
+    };
+    GetGraphCaptureNodeAssignmentPolicy = [](const OrtEp*) noexcept {
+      return OrtGraphCaptureNodeAssignmentPolicy_ALLOW_CPU_FOR_SHAPES;
+    };
+    ReleaseCapturedGraph = [](OrtEp* self, int id) noexcept {
+      return Guard([&] { Of(self).capture.Release(id); });
+    };
+  }
+
+  void Start(const OrtRunOptions* options) {
+    session->run = {};
+    session->run.timings = profiling.Active();
+    capture.Begin(options);
+    session->device->SetRunContext(&session->run);
+  }
+
+  // Hands the rest of the run to the GPU and does not wait: what the caller reads waits for itself, in order.
+  void End() {
+    session->device->SetRunContext(nullptr);
+    capture.End();
+    session->run = {};
+    session->device->Flush();
+  }
+
+  std::unique_ptr<Session> session;
+  const OrtKernelRegistry* registry;
+  Capture capture;
+  Profiling profiling;
+};
+
+}  // namespace
+
+Session& SessionOf(const OrtEp* ep) { return *static_cast<const Ep*>(ep)->session; }
+
+OrtEp* MakeEp(std::unique_ptr<Session> session, const OrtKernelRegistry* registry) {
+  return new Ep(std::move(session), registry);
+}
+
+void DeleteEp(OrtEp* ep) noexcept { delete static_cast<Ep*>(ep); }
+
+}  // namespace daybreak

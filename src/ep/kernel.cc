@@ -1,0 +1,165 @@
+#include "ep/kernel.h"
+
+#include "ep/plan.h"
+#include "ep/rows.h"
+
+namespace daybreak {
+namespace {
+
+// A string that ORT writes in two calls: its size, then its bytes.
+template <class F>
+std::string ReadString(F&& call) {
+  size_t size = 0;
+  if (OrtStatus* status = call(nullptr, &size)) api.ort->ReleaseStatus(status);
+  std::string text(size, '\0');
+  Ok(call(text.data(), &size));
+  text.resize(size == 0 ? 0 : size - 1);
+  return text;
+}
+
+// Fills `value` with the node's attribute of the type that it holds; false when there is none.
+struct AttributeReader {
+  const OrtKernelInfo* info;
+  const char* name;
+
+  static bool Found(OrtStatus* status) {
+    if (status == nullptr) return true;
+    api.ort->ReleaseStatus(status);
+    return false;
+  }
+  bool operator()(int64_t& value) const {
+    return Found(api.ort->KernelInfoGetAttribute_int64(info, name, &value));
+  }
+  bool operator()(float& value) const {
+    return Found(api.ort->KernelInfoGetAttribute_float(info, name, &value));
+  }
+  bool operator()(std::string& value) const {
+    size_t size = 0;
+    if (!Found(api.ort->KernelInfoGetAttribute_string(info, name, nullptr, &size))) return false;
+    value = ReadString(
+        [&](char* out, size_t* n) { return api.ort->KernelInfoGetAttribute_string(info, name, out, n); });
+    return true;
+  }
+  bool operator()(std::vector<int64_t>& value) const {
+    size_t size = 0;
+    if (!Found(api.ort->KernelInfoGetAttributeArray_int64(info, name, nullptr, &size))) return false;
+    value.resize(size);
+    return size == 0 || Found(api.ort->KernelInfoGetAttributeArray_int64(info, name, value.data(), &size));
+  }
+  bool operator()(std::vector<float>& value) const {
+    size_t size = 0;
+    if (!Found(api.ort->KernelInfoGetAttributeArray_float(info, name, nullptr, &size))) return false;
+    value.resize(size);
+    return size == 0 || Found(api.ort->KernelInfoGetAttributeArray_float(info, name, value.data(), &size));
+  }
+  bool operator()(std::vector<std::string>& value) const {
+    OrtAllocator* cpu = Get<OrtAllocator*>(api.ort->GetAllocatorWithDefaultOptions);
+    char** texts = nullptr;
+    size_t size = 0;
+    if (!Found(api.ort->KernelInfoGetAttributeArray_string(info, name, cpu, &texts, &size))) return false;
+    for (size_t i = 0; i < size; ++i) {
+      value.emplace_back(texts[i]);
+      cpu->Free(cpu, texts[i]);
+    }
+    if (texts != nullptr) cpu->Free(cpu, texts);
+    return true;
+  }
+  bool operator()(Attrs::TensorValue& value) const {
+    OrtAllocator* cpu = Get<OrtAllocator*>(api.ort->GetAllocatorWithDefaultOptions);
+    OrtValue* made = nullptr;
+    if (!Found(api.ort->KernelInfoGetAttribute_tensor(info, name, cpu, &made))) return false;
+    const Own<OrtValue> tensor(made);
+    value = ReadTensor(tensor.get());
+    return true;
+  }
+};
+
+struct Kernel : OrtKernelImpl {
+  Kernel(const OpDef& row, const OrtKernelInfo* info);
+  ~Kernel() {
+    for (auto& [i, tensor] : node.packed) device->Free(tensor.device.address);
+  }
+
+  std::string Where() const { return Join("While running ", node.row->name, " node '", node.name, "': "); }
+  void RunNode(OrtKernelContext* context) {
+    try {
+      RunPlan plan(node, context);
+      node.row->plan(plan);
+    } catch (const OrtError& e) {
+      throw OrtError(e.code, Where() + e.what());
+    } catch (const std::exception& e) {
+      Fail(Where(), e.what());
+    }
+  }
+  bool Pack(const OrtValue* tensor, size_t index);
+
+  Own<OrtKernelInfo> info;
+  std::shared_ptr<Device> device;
+  NodeFacts node;
+  std::vector<size_t> packable;
+};
+
+Kernel::Kernel(const OpDef& row, const OrtKernelInfo* given)
+    : OrtKernelImpl{}, info(Make<OrtKernelInfo>(api.ort->CopyKernelInfo, given)) {
+  const OrtKernelInfo* i = info.get();
+  node.session = &SessionOf(Get<const OrtEp*>(api.ep->KernelInfo_GetEp, i));
+  device = node.session->device;
+  node.row = &row;
+  node.name = ReadString([&](char* out, size_t* n) { return api.ort->KernelInfo_GetNodeName(i, out, n); });
+  node.tag = {node.name.c_str(), row.name};
+  node.since = Get<int>(api.ort->KernelInfo_GetOperatorSinceVersion, i);
+  node.attrs = Attrs([i](const std::string& name, Attrs::Value& value) {
+    return std::visit(AttributeReader{i, name.c_str()}, value);
+  });
+  node.host_in.resize(Get<size_t>(api.ort->KernelInfo_GetInputCount, i));
+  for (const size_t index : HostInputs(row, node.session->capture))
+    if (index < node.host_in.size()) node.host_in[index] = true;
+  const size_t outputs = Get<size_t>(api.ort->KernelInfo_GetOutputCount, i);
+  node.host_out.resize(outputs);
+  for (const size_t index : ParseIndices(row.host_out))
+    if (index < outputs) node.host_out[index] = true;
+  for (size_t o = 0; o < outputs; ++o) {
+    const std::string name =
+        ReadString([&](char* out, size_t* n) { return api.ort->KernelInfo_GetOutputName(i, o, out, n); });
+    node.out_types.push_back(DType::kUndefined);
+    if (!name.empty())
+      node.out_types.back() =
+          ReadType(Make<OrtTypeInfo>(api.ort->KernelInfo_GetOutputTypeInfo, i, o).get()).type;
+  }
+  packable = ParseIndices(row.prepack_in);
+
+  ort_version_supported = kOrtApi;
+  Compute = [](OrtKernelImpl* self, OrtKernelContext* context) noexcept {
+    return Guard([&] { static_cast<Kernel*>(self)->RunNode(context); });
+  };
+  Release = [](OrtKernelImpl* self) noexcept { delete static_cast<Kernel*>(self); };
+  if (row.prepack == nullptr) return;
+  PrePackWeight = [](OrtKernelImpl* self, const OrtValue* tensor, int index, OrtAllocator*,
+                     OrtSharedPrePackedWeightCache*, bool* packed) noexcept {
+    return Guard([&] { *packed = static_cast<Kernel*>(self)->Pack(tensor, static_cast<size_t>(index)); });
+  };
+}
+
+bool Kernel::Pack(const OrtValue* tensor, size_t index) {
+  bool wanted = false;
+  for (const size_t i : packable) wanted = wanted || i == index;
+  if (!wanted) return false;
+  try {
+    PackPlan plan(node, index, tensor);
+    const Tensor* made = node.row->prepack(plan, index);
+    if (made == nullptr) return false;
+    plan.Keep(made);
+    node.packed[index] = *made;
+    return true;
+  } catch (const std::exception& e) {
+    Fail("While prepacking input ", index, " of ", node.row->name, " node '", node.name, "': ", e.what());
+  }
+}
+
+}  // namespace
+
+OrtStatus* ORT_API_CALL CreateKernel(void* row, const OrtKernelInfo* info, OrtKernelImpl** kernel) noexcept {
+  return Guard([&] { *kernel = new Kernel(*static_cast<const OpDef*>(row), info); });
+}
+
+}  // namespace daybreak

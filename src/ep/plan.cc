@@ -1,0 +1,170 @@
+#include "ep/plan.h"
+
+#include <cstring>
+
+#include "ep/allocator.h"
+
+namespace daybreak {
+namespace {
+
+// Type and shape of a tensor value, without heap memory.
+void ReadHeader(const OrtValue* value, Tensor& tensor) {
+  ONNXTensorElementDataType type;
+  const int64_t* dims = nullptr;
+  size_t rank = 0;
+  Ok(api.ort->GetTensorElementTypeAndShapeDataReference(value, &type, &dims, &rank));
+  Check(rank <= kMaxRank, "has rank ", rank, "; kernels take ranks up to ", kMaxRank, ".");
+  tensor.type = FromOrt(type);
+  for (size_t d = 0; d < rank; ++d) tensor.shape.push_back(dims[d]);
+}
+
+bool IsOnCpu(const OrtValue* value) {
+  return api.ep->MemoryDevice_GetDeviceType(api.ep->Value_GetMemoryDevice(value)) ==
+         OrtMemoryInfoDeviceType_CPU;
+}
+
+}  // namespace
+
+DevicePlan::~DevicePlan() {
+  for (size_t i = 0; i < scratch_count_; ++i)
+    device_.Free((i < scratch_.size() ? scratch_[i] : more_scratch_[i]).device.address);
+}
+
+Tensor DevicePlan::Allocate(DType type, const Shape& shape, MemoryKind kind) {
+  Tensor tensor{.type = type, .shape = shape};
+  const size_t bytes = tensor.bytes();
+  tensor.device = {device_.Alloc(bytes, kind), bytes};
+  return tensor;
+}
+
+const Tensor* DevicePlan::Scratch(DType type, const Shape& shape) {
+  Tensor& slot = scratch_count_ < scratch_.size() ? scratch_[scratch_count_] : more_scratch_[scratch_count_];
+  slot = Allocate(type, shape, MemoryKind::kScratch);
+  ++scratch_count_;
+  return &slot;
+}
+
+void DevicePlan::Run(const Dispatch& dispatch) {
+  if (dispatch.indirect == nullptr && (dispatch.grid.x == 0 || dispatch.grid.y == 0 || dispatch.grid.z == 0))
+    return;
+  bool empty = true;
+  for (const Bind& out : dispatch.out) empty = empty && out.tensor->count() == 0;
+  if (!empty) device_.Issue(dispatch, node_.tag);
+}
+
+void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset,
+                      size_t to_offset) {
+  if (bytes == 0) return;
+  const size_t from_bytes = from->bytes(), to_bytes = to->bytes();
+  Check(from_offset <= from_bytes && bytes <= from_bytes - from_offset && to_offset <= to_bytes &&
+            bytes <= to_bytes - to_offset,
+        "A copy of ", bytes, " bytes from offset ", from_offset, " of ", from_bytes, " to offset ", to_offset,
+        " of ", to_bytes, " is out of range.");
+  const auto at = [](auto* base, size_t offset) {
+    return static_cast<char*>(const_cast<void*>(base)) + offset;
+  };
+  const bool from_cpu = from->host || from->host_out, to_cpu = to->host_out != nullptr;
+  const void* source = from->host ? from->host : from->host_out ? from->host_out : from->device.address;
+  void* target = to_cpu ? to->host_out : to->device.address;
+  char* source_at = at(source, from_offset);
+  char* target_at = at(static_cast<const void*>(target), to_offset);
+  if (source_at == target_at) return;
+  if (from_cpu && to_cpu)
+    std::memmove(target_at, source_at, bytes);
+  else if (from_cpu)
+    device_.Upload(source_at, target_at, bytes);
+  else if (to_cpu)
+    device_.Download(source_at, target_at, bytes);
+  else
+    device_.Copy(source_at, target_at, bytes);
+}
+
+bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
+  const OrtValue* value = nullptr;
+  Ok(api.ort->KernelContext_GetInput(context_, i, &value));
+  if (value == nullptr) return false;
+  try {
+    ReadHeader(value, tensor);
+    const void* data = Get<const void*>(api.ort->GetTensorData, value);
+    const size_t bytes = tensor.bytes();
+    Check(bytes == 0 || data != nullptr, "has no memory.");
+    if (node_.host_in[i])
+      tensor.host = data;
+    else
+      tensor.device = {const_cast<void*>(data), bytes};
+  } catch (const std::exception& e) {
+    Fail("Input ", i, " ", e.what());
+  }
+  return true;
+}
+
+const Tensor* RunPlan::In(size_t i) {
+  if (i >= node_.host_in.size()) return nullptr;
+  Entry& entry = in_[i];
+  if (!entry.known) {
+    entry.present = !node_.packed.contains(i) && ReadInput(i, entry.tensor);
+    entry.known = true;
+  }
+  return entry.present ? &entry.tensor : nullptr;
+}
+
+const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
+  if (i >= node_.out_types.size() || node_.out_types[i] == DType::kUndefined) return nullptr;
+  Entry& entry = out_[i];
+  if (entry.known) {
+    Check(entry.tensor.shape == shape, "Output ", i, " is asked for with two shapes.");
+    return &entry.tensor;
+  }
+  OrtValue* value = nullptr;
+  Ok(api.ort->KernelContext_GetOutput(context_, i, shape.data(), shape.size(), &value));
+  Check(value != nullptr, "Output ", i, " is not there.");
+  Tensor& tensor = entry.tensor;
+  tensor.type = node_.out_types[i];
+  tensor.shape = shape;
+  void* data = Get<void*>(api.ort->GetTensorMutableData, value);
+  const size_t bytes = tensor.bytes();
+  Check(bytes == 0 || data != nullptr, "Output ", i, " (", bytes, " bytes) has no memory. ",
+        AllocationError());
+  if (node_.host_out[i])
+    tensor.host_out = data;
+  else
+    tensor.device = {data, bytes};
+  entry.known = true;
+  return &tensor;
+}
+
+const Tensor* RunPlan::Persistent(DType, const Shape&) {
+  Fail("Memory that a node keeps is made by prepacking only.");
+}
+
+const Tensor* RunPlan::Packed(size_t i) {
+  const auto found = node_.packed.find(i);
+  return found == node_.packed.end() ? nullptr : &found->second;
+}
+
+PackPlan::PackPlan(NodeFacts& node, size_t index, const OrtValue* value) : DevicePlan(node), index_(index) {
+  ReadHeader(value, weight_);
+  const void* data = Get<const void*>(api.ort->GetTensorData, value);
+  const size_t bytes = weight_.bytes();
+  if (node.host_in[index]) {
+    weight_.host = data;
+  } else if (bytes > 0 && IsOnCpu(value)) {
+    weight_ = *Scratch(weight_.type, weight_.shape);
+    device_.Upload(data, weight_.device.address, bytes);
+  } else {
+    weight_.device = {const_cast<void*>(data), bytes};
+  }
+}
+
+PackPlan::~PackPlan() {
+  for (auto& [i, tensor] : made_)
+    if (&tensor != kept_) device_.Free(tensor.device.address);
+}
+
+const Tensor* PackPlan::Out(size_t, const Shape&) { Fail("Prepacking has no outputs."); }
+
+const Tensor* PackPlan::Persistent(DType type, const Shape& shape) {
+  return &(made_[made_.size()] = Allocate(type, shape, MemoryKind::kWeight));
+}
+
+}  // namespace daybreak

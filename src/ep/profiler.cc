@@ -1,0 +1,89 @@
+#include "ep/profiler.h"
+
+#include <chrono>
+
+#ifdef _WIN32
+#include <process.h>
+#define getpid _getpid
+#else
+#include <unistd.h>
+#endif
+
+namespace daybreak {
+namespace {
+
+int64_t SteadyNow() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+struct Profiler : OrtEpProfilerImpl {
+  Profiler(std::shared_ptr<Device> gpu, std::shared_ptr<Profile> kept)
+      : OrtEpProfilerImpl{}, device(std::move(gpu)), profile(std::move(kept)) {
+    ort_version_supported = kOrtApi;
+    Release = [](OrtEpProfilerImpl* self) noexcept { delete static_cast<Profiler*>(self); };
+    StartProfiling = [](OrtEpProfilerImpl* self, int64_t offset_ns) noexcept {
+      auto& profiler = *static_cast<Profiler*>(self);
+      profiler.origin_ns = SteadyNow() - offset_ns;
+      profiler.profile->active = true;
+      return static_cast<OrtStatus*>(nullptr);
+    };
+    EndProfiling = [](OrtEpProfilerImpl* self, OrtProfilingEventsContainer* container) noexcept {
+      return Guard([&] { static_cast<Profiler*>(self)->Write(container); });
+    };
+  }
+
+  void Write(OrtProfilingEventsContainer* container) {
+    profile->active = false;
+    device->Wait();  // Timings arrive with the work that they time.
+    std::vector<Own<OrtProfilingEvent>> events;
+    std::vector<const OrtProfilingEvent*> list;
+    for (const TimedDispatch& event : profile->timings.Take()) {
+      events.push_back(MakeEvent(event));
+      list.push_back(events.back().get());
+    }
+    if (!list.empty()) Ok(api.ep->ProfilingEventsContainer_AddEvents(container, list.data(), list.size()));
+  }
+
+  Own<OrtProfilingEvent> MakeEvent(const TimedDispatch& event) const {
+    const std::string grid = Join(event.grid.x, "x", event.grid.y, "x", event.grid.z);
+    const std::string name = Join(event.node, "&", event.op, "&", event.shader);
+    const std::string duration = std::to_string(event.duration_ns);
+    const char* keys[] = {"node", "op_name", "kernel", "variant", "shapes", "grid", "duration_ns"};
+    const char* values[] = {event.node.c_str(),    event.op.c_str(),     event.shader.c_str(),
+                            event.variant.c_str(), event.shapes.c_str(), grid.c_str(),
+                            duration.c_str()};
+    return Make<OrtProfilingEvent>(api.ep->CreateProfilingEvent, OrtProfilingEventCategory_KERNEL,
+                                   static_cast<int32_t>(getpid()), int32_t{0}, name.c_str(),
+                                   (event.start_ns - origin_ns) / 1000, event.duration_ns / 1000, keys,
+                                   values, std::size(keys));
+  }
+
+  std::shared_ptr<Device> device;
+  std::shared_ptr<Profile> profile;
+  int64_t origin_ns = 0;  // ORT's start of profiling on the steady clock
+};
+
+}  // namespace
+
+OrtEpProfilerImpl* Profiling::MakeProfiler() {
+  if (!session_.device->Info().timestamps) {
+    Log(session_.logger, ORT_LOGGING_LEVEL_WARNING,
+        "The device has no timestamps: profiles show no GPU times.");
+    return nullptr;
+  }
+  auto profile = std::make_shared<Profile>();
+  profiles_.push_back(profile);
+  return new Profiler(session_.device, std::move(profile));
+}
+
+std::vector<Timings*> Profiling::Active() {
+  std::vector<Timings*> active;
+  std::erase_if(profiles_, [](const auto& profile) { return profile.expired(); });
+  for (const auto& kept : profiles_)
+    if (const auto profile = kept.lock(); profile && profile->active) active.push_back(&profile->timings);
+  return active;
+}
+
+}  // namespace daybreak

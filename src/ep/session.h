@@ -1,0 +1,28 @@
+// What the parts of one session share.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ep/api.h"
+#include "ep/options.h"
+#include "ep/slot.h"
+#include "gpu/device.h"
+
+namespace daybreak {
+
+struct Session {
+  std::string ep_name;
+  std::shared_ptr<Slot> slot;
+  std::shared_ptr<Device> device;
+  Options options;
+  const OrtLogger* logger = nullptr;
+  bool capture = false;      // enableGraphCapture
+  bool cpu_fallback = true;  // session.disable_cpu_ep_fallback is not set
+  RunContext run;            // of the run that is going on
+};
+
+// The session of an OrtEp that this library made.
+Session& SessionOf(const OrtEp* ep);
+
+}  // namespace daybreak
