@@ -40,8 +40,7 @@ std::string MatrixText(const DeviceInfo& info) {
 Own<OrtKeyValuePairs> Metadata(const WebGpu& gpu, const Adapter& adapter) {
   const DeviceInfo& info = adapter.info;
   const auto flag = [](bool value) { return std::string(value ? "1" : "0"); };
-  return MakePairs({{"version", DAYBREAK_VERSION},
-                    {kIndexKey, std::to_string(adapter.index)},
+  return MakePairs({{kIndexKey, std::to_string(adapter.index)},
                     {"name", info.name},
                     {"backend", info.backend},
                     {"vendor", info.vendor},
