@@ -1,0 +1,235 @@
+// Dispatches, recordings and timings on a device.
+#include <cmath>
+#include <thread>
+
+#include "gpu_fixture.h"
+
+namespace daybreak {
+namespace {
+
+class Queue : public GpuTest {};
+
+TEST_F(Queue, EveryTypeMovesBitForBit) {
+  for (int t = 1; t <= static_cast<int>(DType::kU4); ++t) {
+    const auto type = static_cast<DType>(t);
+    for (const int64_t size : {1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 257, 1000}) {
+      Tensor x = Make(type, {size}), y = Make(type, {size});
+      std::vector<uint8_t> data = Pattern(x.bytes());
+      if (BitsOf(type) == 4 && size % 2 != 0) data.back() &= 0x0f;  // the unused half byte
+      device_->Upload(data.data(), x.device.address, data.size());
+      Echo(x, y);
+      ASSERT_EQ(Download<uint8_t>(y), data) << NameOf(type) << " x " << size;
+    }
+  }
+}
+
+TEST_F(Queue, ValuesOfEveryTypeSurvive) {
+  const auto check = [&](DType type, auto values) {
+    const Tensor x = Upload(type, values);
+    const Tensor y = Make(type, x.shape);
+    Echo(x, y, View::kTyped);
+    EXPECT_EQ(Download<typename decltype(values)::value_type>(y), values) << NameOf(type);
+  };
+  check(DType::kF32, std::vector<float>{0, -0.0f, 1.5f, -3e38f, 1e-38f, INFINITY});
+  check(DType::kF16,
+        std::vector<uint16_t>{0x3c00, 0xbc00, 0x0001, 0x7bff, 0xfc00});  // 1, -1, least, largest, -inf
+  check(DType::kBF16, std::vector<uint16_t>{0x3f80, 0xbf80, 0x7f7f, 0xff80, 0x0080});
+  check(DType::kI8, std::vector<int8_t>{-128, -1, 0, 1, 127});
+  check(DType::kU8, std::vector<uint8_t>{0, 1, 127, 128, 255});
+  check(DType::kI16, std::vector<int16_t>{-32768, -1, 0, 32767});
+  check(DType::kU16, std::vector<uint16_t>{0, 1, 32768, 65535});
+  check(DType::kI32, std::vector<int32_t>{INT32_MIN, -1, 0, INT32_MAX});
+  check(DType::kU32, std::vector<uint32_t>{0, 1, 0x80000000, 0xffffffff});
+  check(DType::kI64, std::vector<int64_t>{INT64_MIN, -1, 0, int64_t{1} << 40, INT64_MAX});
+  check(DType::kBool, std::vector<uint8_t>{0, 1, 1, 0, 1});
+  check(DType::kI4, std::vector<uint8_t>{0x87, 0x10, 0xff});
+}
+
+TEST_F(Queue, EmptyWorkIsSkipped) {
+  const Tensor nothing = Make(DType::kF32, {0}), x = Upload(DType::kF32, std::vector<float>{1, 2}),
+               y = Upload(DType::kF32, std::vector<float>{5, 6});
+  Echo(x, nothing);
+  Dispatch d{.shader = "shaders/broken"};  // would not compile: an empty grid is never looked at
+  d.out = {{"y", &y}};
+  d.grid = {0};
+  device_->Issue(d, {});
+  EXPECT_EQ(Download<float>(y), (std::vector<float>{5, 6}));
+}
+
+TEST_F(Queue, LongGridsAreFolded) {
+  const int64_t size = 65536 * 64 + 100;  // more workgroups than one axis holds
+  std::vector<uint32_t> values(static_cast<size_t>(size));
+  std::iota(values.begin(), values.end(), 0u);
+  const Tensor x = Upload(DType::kU32, values), y = Make(DType::kU32, {size});
+  Echo(x, y);
+  EXPECT_TRUE(Download<uint32_t>(y) == values);
+}
+
+TEST_F(Queue, GridsBeyondTheLimitAreErrors) {
+  const Tensor x = Make(DType::kU32, {4}), y = Make(DType::kU32, {4});
+  Dispatch d{.shader = "shaders/echo"};
+  d.in = {{"x", &x}};
+  d.out = {{"y", &y}};
+  d.params = {{"size", 4u}};
+  d.grid = {2, 70000, 1};
+  const std::string message = MessageOf([&] { device_->Issue(d, {"node", "Op"}); });
+  EXPECT_NE(message.find("70000"), std::string::npos) << message;
+  EXPECT_NE(message.find("shaders/echo"), std::string::npos) << message;
+}
+
+TEST_F(Queue, ManyDependentDispatchesRunInOrder) {
+  const Tensor a = Upload(DType::kF32, std::vector<float>(100, 1.0f)), b = Make(DType::kF32, {100});
+  for (int i = 0; i < 250; ++i) {  // several submits
+    Scale(a, b, 1.01f);
+    Scale(b, a, 1 / 1.01f);
+    if (i % 10 == 9) Scale(a, b, 1.1f), Scale(b, a, 1.0f);
+  }
+  for (const float v : Download<float>(a)) ASSERT_NEAR(v, std::pow(1.1, 25), 1e-3);
+}
+
+TEST_F(Queue, LargeParametersReachEveryDispatch) {
+  const Tensor x = Upload(DType::kF32, std::vector<float>(10, 1.0f));
+  std::vector<Tensor> outputs;
+  for (int i = 0; i < 3000; ++i) {  // more than the uniform buffer holds at once
+    if (i < 50) outputs.push_back(Make(DType::kF32, {10}));
+    Scale(x, outputs[static_cast<size_t>(i) % 50], static_cast<float>(i), 3);
+  }
+  for (size_t i = 0; i < 50; ++i)
+    ASSERT_EQ(Download<float>(outputs[i]), std::vector<float>(10, static_cast<float>(2950 + i)));
+}
+
+TEST_F(Queue, ABrokenShaderIsAnErrorAndTheDeviceGoesOn) {
+  const Tensor y = Make(DType::kF32, {1});
+  Dispatch d{.shader = "shaders/broken"};
+  d.out = {{"y", &y}};
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const std::string message = MessageOf([&] { device_->Issue(d, {"node", "Op"}); });
+    EXPECT_NE(message.find("shaders/broken"), std::string::npos) << message;
+    EXPECT_NE(message.find("missing"), std::string::npos) << "the compiler's own words: " << message;
+  }
+  const Tensor x = Upload(DType::kF32, std::vector<float>{-2});
+  Scale(x, y, 3);
+  EXPECT_EQ(Download<float>(y), (std::vector<float>{6}));
+}
+
+TEST_F(Queue, MistakesInBindingsAreErrors) {
+  const Tensor x = Make(DType::kF32, {8}), on_cpu{.type = DType::kF32, .shape = {8}};
+  EXPECT_NE(MessageOf([&] { Echo(x, x); }), "") << "one buffer read and written";
+  const std::string message = MessageOf([&] { Echo(on_cpu, x); });
+  EXPECT_NE(message.find("'x'"), std::string::npos) << message;
+  Tensor large = x;
+  large.shape = {static_cast<int64_t>(device_->Info().max_binding / 4 + 1)};
+  EXPECT_NE(MessageOf([&] { Echo(large, x); }), "");
+}
+
+TEST_F(Queue, RecordedCommandsRunWhenReplayedOnly) {
+  const Tensor x = Upload(DType::kF32, std::vector<float>{1, 2}),
+               y = Upload(DType::kF32, std::vector<float>{0, 0});
+  RunContext run{.recording = device_->NewRecording()};
+  device_->SetRunContext(&run);
+  Scale(x, y, 10);
+  EXPECT_NE(MessageOf([&] { Download<float>(y); }), "") << "a read-back cannot be recorded";
+  device_->SetRunContext(nullptr);
+  EXPECT_EQ(Download<float>(y), (std::vector<float>{0, 0}));
+  for (const float v : {1.0f, 7.0f}) {
+    const std::vector<float> values{v, -v};
+    device_->Upload(values.data(), x.device.address, x.bytes());
+    device_->Replay(*run.recording, {});
+    EXPECT_EQ(Download<float>(y), (std::vector<float>{10 * v, 10 * v}));
+  }
+}
+
+TEST_F(Queue, RecordingsKeepTheirMemoryApart) {
+  // Scratch that a recording freed may be used again inside that recording, and by nobody else while it
+  // lives.
+  const Tensor x = Upload(DType::kF32, std::vector<float>(64, 1.0f));
+  const Tensor out[2] = {Make(DType::kF32, {64}), Make(DType::kF32, {64})};
+  std::vector<RunContext> runs(2);
+  std::vector<void*> scratch;
+  for (size_t r = 0; r < 2; ++r) {
+    runs[r].recording = device_->NewRecording();
+    device_->SetRunContext(&runs[r]);
+    Tensor t{.type = DType::kF32, .shape = {64}};
+    t.device = {device_->Alloc(t.bytes(), MemoryKind::kScratch), t.bytes()};
+    Scale(x, t, static_cast<float>(r + 2));
+    Scale(t, out[r], 10, 2);
+    device_->Free(t.device.address);
+    scratch.push_back(t.device.address);
+    device_->SetRunContext(nullptr);
+  }
+  EXPECT_NE(scratch[0], scratch[1]);
+  for (int i = 0; i < 10; ++i) {
+    void* other = device_->Alloc(256, MemoryKind::kTensor);
+    owned_.push_back(other);
+    EXPECT_NE(other, scratch[0]);
+    EXPECT_NE(other, scratch[1]);
+  }
+  for (int round = 0; round < 3; ++round)
+    for (size_t r = 0; r < 2; ++r) device_->Replay(*runs[r].recording, {});
+  EXPECT_EQ(Download<float>(out[0]), std::vector<float>(64, 20.0f));
+  EXPECT_EQ(Download<float>(out[1]), std::vector<float>(64, 30.0f));
+  runs.clear();
+  const uint64_t reserved = device_->Memory().reserved;
+  device_->Trim(0);
+  EXPECT_LT(device_->Memory().reserved, reserved) << "a released recording gives its memory back";
+}
+
+TEST_F(Queue, TimesEveryDispatchOfARun) {
+  if (!device_->Info().timestamps) GTEST_SKIP() << "the device has no timestamps";
+  const Tensor x = Upload(DType::kF32, std::vector<float>(100000, 1.0f)), y = Make(DType::kF32, {100000});
+  Scale(x, y, 1);  // not in the run
+  Timings timings;
+  RunContext run{.timings = {&timings}};
+  device_->SetRunContext(&run);
+  for (int i = 0; i < 200; ++i) i % 2 ? Scale(x, y, 1) : Echo(x, y);
+  device_->SetRunContext(nullptr);
+  Scale(x, y, 1);
+  device_->Wait();
+  const std::vector<TimedDispatch> events = timings.Take();
+  ASSERT_EQ(events.size(), 200u);
+  for (size_t i = 0; i < events.size(); ++i) {
+    EXPECT_EQ(events[i].shader, i % 2 ? "shaders/scale" : "shaders/echo");
+    EXPECT_EQ(events[i].node, i % 2 ? "scale_node" : "echo_node");
+    EXPECT_EQ(events[i].shapes, "f32[100000] -> f32[100000]");
+    EXPECT_GT(events[i].duration_ns, 0);
+    if (i > 0) {
+      EXPECT_GE(events[i].start_ns, events[i - 1].start_ns);
+    }
+  }
+}
+
+TEST_F(Queue, ReplaysAreTimedToo) {
+  if (!device_->Info().timestamps) GTEST_SKIP() << "the device has no timestamps";
+  const Tensor x = Upload(DType::kF32, std::vector<float>(1000, 1.0f)), y = Make(DType::kF32, {1000});
+  RunContext run{.recording = device_->NewRecording()};
+  device_->SetRunContext(&run);
+  Scale(x, y, 1);
+  Echo(x, y);
+  device_->SetRunContext(nullptr);
+  Timings timings;
+  device_->Replay(*run.recording, {&timings});
+  device_->Replay(*run.recording, {});
+  const std::vector<TimedDispatch> events = timings.Take();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1].op, "Echo");
+}
+
+TEST(WebGpuLibrary, ASecondLibraryIsRefused) {
+  WebGpu::Load();
+  EXPECT_NE(MessageOf([] { WebGpu::Load("/no/such/library.so"); }).find("/no/such/library.so"),
+            std::string::npos);
+}
+
+TEST(WebGpuLibrary, DescribesItsAdapters) {
+  for (const Adapter& a : WebGpu::Load().Adapters()) {
+    EXPECT_FALSE(a.info.name.empty());
+    EXPECT_GE(a.info.max_binding, 128u << 20);
+    EXPECT_GE(a.info.max_invocations, 128u);
+    EXPECT_GE(a.info.max_storage_buffers, 8u);
+    EXPECT_EQ(a.info.software, a.info.device_class == DeviceClass::kSoftware);
+  }
+  EXPECT_NE(MessageOf([] { WebGpu::Load().Open(99, {}); }).find("99"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace daybreak
