@@ -1,7 +1,8 @@
 #include "ep/capability.h"
 
-#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 
 #include "ep/cpu_preferred.h"
 #include "ep/explain.h"
@@ -21,6 +22,34 @@ std::set<std::string> ForcedToCpu(const Options& options) {
 
 bool HasKernel(OrtEpGraphSupportInfo* support, const OrtNode* node) {
   return Get<const OrtKernelDef*>(api.ep->EpGraphSupportInfo_LookUpKernel, support, node) != nullptr;
+}
+
+// Puts producers before their readers; ORT's list of nodes has no order.
+void Sort(std::vector<Candidate>& nodes) {
+  std::map<const OrtValueInfo*, size_t> producer;
+  for (size_t n = 0; n < nodes.size(); ++n)
+    for (const OrtValueInfo* out : nodes[n].node.out)
+      if (out != nullptr) producer[out] = n;
+  std::vector<std::vector<size_t>> readers(nodes.size());
+  std::vector<size_t> waits(nodes.size());
+  for (size_t n = 0; n < nodes.size(); ++n)
+    for (const OrtValueInfo* in : nodes[n].node.in)
+      if (const auto found = producer.find(in); found != producer.end()) {
+        readers[found->second].push_back(n);
+        ++waits[n];
+      }
+  std::set<size_t> ready;  // in the order of the list
+  for (size_t n = 0; n < nodes.size(); ++n)
+    if (waits[n] == 0) ready.insert(n);
+  std::vector<Candidate> sorted;
+  while (!ready.empty()) {
+    const size_t n = *ready.begin();
+    ready.erase(ready.begin());
+    for (const size_t reader : readers[n])
+      if (--waits[reader] == 0) ready.insert(reader);
+    sorted.push_back(std::move(nodes[n]));
+  }
+  nodes = std::move(sorted);
 }
 
 std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
@@ -45,6 +74,7 @@ std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
     }
     list.push_back(std::move(candidate));
   }
+  Sort(list);
   return list;
 }
 
