@@ -27,6 +27,8 @@ def test_op(case: Case, daybreak: Daybreak) -> None:
     if case.declined:
         with pytest.raises(FAILURES):
             daybreak.session(model, case.options)
+        reasons = [line["reason"] for line in daybreak.explain(model, case.options)]
+        assert any(case.declined in reason for reason in reasons), reasons
         return
     try:
         want = reference(case, inputs)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
+import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +33,11 @@ def make_inputs(case: Case) -> list[np.ndarray | None]:
     return [None if a is None else a.make(rng) for a in case.args]
 
 
-def widen(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.float32) if x.dtype in NARROW else x
+def widen(x: np.ndarray, oracle: str) -> np.ndarray:
+    """The element types that the oracle computes in."""
+    if oracle == "f64" and (x.dtype in NARROW or x.dtype == np.float32):
+        return x.astype(np.float64)
+    return x.astype(np.float32) if oracle == "f32" and x.dtype in NARROW else x
 
 
 def to_proto(x: np.ndarray, name: str) -> TensorProto:
@@ -100,6 +106,15 @@ class Daybreak:
         for key, value in (config or {}).items():
             so.add_session_config_entry(key, value)
         return ort.InferenceSession(model, so)
+
+    def explain(self, model: bytes, options: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+        """Who runs which node and why, as the plugin tells it: node, op, domain, ep, reason."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "explain")
+            with contextlib.suppress(Exception):  # the session itself may fail
+                self.session(model, {**(options or {}), "explainFile": path}, fallback=True)
+            with open(path) as lines:
+                return [json.loads(line) for line in lines]
 
     @property
     def memory(self) -> tuple[str, int, int]:
@@ -200,7 +215,7 @@ def reference(case: Case, inputs: Sequence[np.ndarray | None]) -> list[np.ndarra
         ]
         result = case.ref(*wide, **case.attrs)
         return [np.asarray(r) for r in (result if isinstance(result, tuple) else (result,))]
-    used = [None if x is None else widen(x) for x in inputs] if case.oracle == "f32" else list(inputs)
+    used = [None if x is None else widen(x, case.oracle) for x in inputs]
     return run_plain(cpu_session(build_model(case, used)), feeds_of(case, used))
 
 
