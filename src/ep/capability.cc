@@ -20,8 +20,15 @@ std::set<std::string> ForcedToCpu(const Options& options) {
   return names;
 }
 
-bool HasKernel(OrtEpGraphSupportInfo* support, const OrtNode* node) {
-  return Get<const OrtKernelDef*>(api.ep->EpGraphSupportInfo_LookUpKernel, support, node) != nullptr;
+// "" when ORT finds the kernel of the node's row. ORT fails, or finds none, when a row constrains a name that
+// is no type parameter of the operator's schema.
+std::string LookUpReason(OrtEpGraphSupportInfo* support, const OrtNode* node) {
+  try {
+    const auto* def = Get<const OrtKernelDef*>(api.ep->EpGraphSupportInfo_LookUpKernel, support, node);
+    return def != nullptr ? "" : "ONNX Runtime finds no kernel for its types";
+  } catch (const OrtError& e) {
+    return Join("ONNX Runtime cannot look up its kernel: ", e.what());
+  }
 }
 
 // Puts producers before their readers; ORT's list of nodes has no order.
@@ -69,8 +76,9 @@ std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
       candidate.Decline("another execution provider runs it");
     } else if (forced.contains(candidate.node.view.name)) {
       candidate.Decline("forceCpuNodeNames lists it");
-    } else if (candidate.row != nullptr && !HasKernel(support, node)) {
-      candidate.Decline("ONNX Runtime finds no kernel for its types");
+    } else if (candidate.row != nullptr) {
+      if (std::string reason = LookUpReason(support, node); !reason.empty())
+        candidate.Decline(std::move(reason));
     }
     list.push_back(std::move(candidate));
   }

@@ -16,20 +16,17 @@ std::vector<const ValueInfo*> ValuesOf(const OrtOpSchema* schema, const std::str
                                        const NodeView& node) {
   const OrtEpApi& ep = *api.ep;
   std::vector<const ValueInfo*> found;
-  const auto add = [&](const Values& values, size_t count, auto name_of, auto constraint_of) {
+  const auto add = [&](const Values& values, size_t count, auto constraint_of) {
     for (size_t i = 0; i < values.size() && count > 0; ++i) {
       const size_t formal = std::min(i, count - 1);
       const auto* constraint = Get<const OrtOpSchemaTypeConstraint*>(constraint_of, schema, formal);
       const char* parameter =
           constraint ? Get<const char*>(ep.OpSchemaTypeConstraint_GetTypeParamName, constraint) : "";
-      if (values[i].present && (name == parameter || name == Get<const char*>(name_of, schema, formal)))
-        found.push_back(&values[i]);
+      if (values[i].present && name == parameter) found.push_back(&values[i]);
     }
   };
-  add(node.in, Get<size_t>(ep.OpSchema_GetNumInputs, schema), ep.OpSchema_GetInputName,
-      ep.OpSchema_GetInputTypeConstraint);
-  add(node.out, Get<size_t>(ep.OpSchema_GetNumOutputs, schema), ep.OpSchema_GetOutputName,
-      ep.OpSchema_GetOutputTypeConstraint);
+  add(node.in, Get<size_t>(ep.OpSchema_GetNumInputs, schema), ep.OpSchema_GetInputTypeConstraint);
+  add(node.out, Get<size_t>(ep.OpSchema_GetNumOutputs, schema), ep.OpSchema_GetOutputTypeConstraint);
   return found;
 }
 
