@@ -15,11 +15,13 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from cases import ACCUMULATES, DTYPES, TOLERANCES, Arg, Case
 from onnx import TensorProto, helper, numpy_helper
 
 ONNX_TO_NUMPY = {onnx_type: numpy_type for onnx_type, numpy_type, _ in DTYPES.values()}
 NAME_OF = {np.dtype(numpy_type): name for name, (_, numpy_type, _) in DTYPES.items()}
+SUMMARY: pytest.StashKey[list[str]] = pytest.StashKey()  # lines for the end of the test run
 NARROW = {np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
 
 
