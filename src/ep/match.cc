@@ -52,6 +52,15 @@ std::string TypeReason(const OpDef& row, const NodeView& node) {
   return "";
 }
 
+// Strings, sequences, 8-bit floats: no row takes them, also where it names no types.
+std::string ValueReason(const NodeView& node) {
+  for (const Values* values : {&node.in, &node.out})
+    for (const ValueInfo& value : *values)
+      if (value.present && value.type == DType::kUndefined)
+        return "a value has a type that the GPU does not have";
+  return "";
+}
+
 std::string DeviceReason(const NodeView& node) {
   if (node.device->f16) return "";
   for (const Values* values : {&node.in, &node.out})
@@ -80,7 +89,8 @@ Match FindRow(const NodeView& node) {
     }
     types = TypeReason(row, node);
     if (!types.empty()) continue;
-    std::string reason = DeviceReason(node);
+    std::string reason = ValueReason(node);
+    if (reason.empty()) reason = DeviceReason(node);
     if (reason.empty()) reason = RankReason(node);
     if (reason.empty() && row.declines != nullptr) reason = row.declines(node);
     return {reason.empty() ? &row : nullptr, reason};
