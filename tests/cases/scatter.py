@@ -26,7 +26,7 @@ def scatter_nd(x, indices, updates, reduction="none"):
 def scatter_elements(x, indices, updates, axis=0, reduction="none"):
     y = x.copy()
     for at in np.ndindex(*indices.shape):
-        to = at[:axis] + (indices[at],) + at[axis + 1 :] if axis != -1 else at[:-1] + (indices[at],)
+        to = (*at[: axis % x.ndim], indices[at], *at[axis % x.ndim + 1 :])
         y[to] = updates[at] if reduction == "none" else COMBINE[reduction](y[to], updates[at])
     return y
 
