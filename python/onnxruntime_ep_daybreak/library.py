@@ -121,7 +121,9 @@ def create_session(
         raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
     session_options = session_options or ort.SessionOptions()
     session_options.add_provider_for_devices([found[device]], dict(options or {}))
-    return ort.InferenceSession(model, session_options)
+    session = ort.InferenceSession(model, session_options)
+    session.disable_fallback()  # an error of the device is the caller's to see, not to be retried on the CPU
+    return session
 
 
 def _library_of(device: ort.OrtEpDevice) -> str:

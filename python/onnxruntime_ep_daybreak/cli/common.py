@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,8 @@ from rich.console import Console
 from ..errors import DaybreakError
 from ..library import devices, is_software
 
-out = Console()
+# Tables that go to a file or another program are not squeezed into a terminal's default width.
+out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 
@@ -63,6 +65,11 @@ def used_device(ep: Provider, device: int = 0) -> str:
         return "CPU"
     found = devices()
     return device_label(found[device]) if device < len(found) else "Daybreak"
+
+
+def short(ep_name: str) -> str:
+    """A provider's name as tables show it."""
+    return ep_name.removesuffix("ExecutionProvider")
 
 
 def require_file(path: Path) -> None:
