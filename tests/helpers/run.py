@@ -107,7 +107,7 @@ class Daybreak:
             so.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         for key, value in (config or {}).items():
             so.add_session_config_entry(key, value)
-        return ort.InferenceSession(model, so)
+        return ort.InferenceSession(model, so, enable_fallback=0)
 
     def explain(self, model: bytes, options: Mapping[str, str] | None = None) -> list[dict[str, str]]:
         """Who runs which node and why, as the plugin tells it: node, op, domain, ep, reason."""
