@@ -278,6 +278,21 @@ def test_tokenizer(tmp_path: Path) -> None:
     assert tokenizer.decode(encoded.ids, skip_special_tokens=False) == text
 
 
+def test_sentencepiece(tmp_path: Path) -> None:
+    """Pieces by score, bytes where there is none, and the same tokens from onnxruntime-genai."""
+    from onnxruntime_ep_daybreak.generation import LanguageModel
+    from tokenizers import Tokenizer
+
+    folder = convert_model(Model(sentencepiece=True), tmp_path, dtype="f32")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encoded = tokenizer.encode("hello  world é")
+    assert encoded.tokens == ["<s>", "▁hello", "▁", "▁world", "▁", "<0xC3>", "<0xA9>"]
+    lm = LanguageModel(folder, "cpu")
+    for text in ("hello  world é", " hello\nworld", "12 hello<|end|>", "<s>hello"):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        assert lm.tokens(text) == (ids if text.startswith("<s>") else [1, *ids])
+
+
 def refused(model: Model, tmp_path: Path, reason: str, **options: Any) -> None:
     source = gguf_files.write(model, tmp_path / "model.gguf")
     refuse(source, tmp_path, reason, **options)

@@ -79,6 +79,7 @@ class LanguageModel:
         try:
             model = json.loads(config_file.read_text(encoding="utf-8"))["model"]
             self.context, self.vocab = int(model["context_length"]), int(model["vocab_size"])
+            self._bos, self._add_bos = int(model.get("bos_token_id", 0)), _adds_bos(folder)
         except (ValueError, KeyError, TypeError) as e:
             raise DaybreakError(f"{config_file} cannot be read: {e!r}") from e
         config = og.Config(str(folder))
@@ -107,7 +108,11 @@ class LanguageModel:
         return self.tokens(text)
 
     def tokens(self, text: str) -> list[int]:
-        return [int(t) for t in self.tokenizer.encode(text)]
+        """Tokens of a text, led by the beginning-of-text token where the model wants it."""
+        tokens = [int(t) for t in self.tokenizer.encode(text)]
+        if self._add_bos and tokens[:1] != [self._bos]:
+            tokens.insert(0, self._bos)
+        return tokens
 
     def check_length(self, prompt: int) -> None:
         """Raises DaybreakError where a prompt leaves no room for an answer."""
@@ -153,6 +158,12 @@ class LanguageModel:
 
     def end_tokens(self) -> list[int]:
         return [int(t) for t in self.tokenizer.eos_token_ids]
+
+
+def _adds_bos(folder: Path) -> bool:
+    """What tokenizer_config.json says; onnxruntime-genai itself adds no special tokens."""
+    file = folder / "tokenizer_config.json"
+    return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8")).get("add_bos_token"))
 
 
 def _register() -> None:
