@@ -81,19 +81,21 @@ def model(gguf: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def onnx_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """y = softmax(a b), and the distinct values of n, which only the CPU computes."""
+    """y = softmax(a b), and u = the distinct values of n squared, where only the CPU finds the distinct ones."""
     info = helper.make_tensor_value_info
     nodes = [
         helper.make_node("MatMul", ["a", "b"], ["c"], name="product"),
         helper.make_node("Softmax", ["c"], ["y"], name="softmax", axis=-1),
-        helper.make_node("Unique", ["n"], ["u"], name="distinct"),
+        helper.make_node("Cast", ["n"], ["f"], name="cast", to=TensorProto.FLOAT),
+        helper.make_node("Unique", ["f"], ["d"], name="distinct"),
+        helper.make_node("Mul", ["d", "d"], ["u"], name="square"),
     ]
     inputs = [
         info("a", TensorProto.FLOAT, ["rows", 8]),
         info("b", TensorProto.FLOAT, [8, 5]),
         info("n", TensorProto.INT64, ["count"]),
     ]
-    outputs = [info("y", TensorProto.FLOAT, ["rows", 5]), info("u", TensorProto.INT64, ["distinct"])]
+    outputs = [info("y", TensorProto.FLOAT, ["rows", 5]), info("u", TensorProto.FLOAT, ["distinct"])]
     graph = helper.make_graph(nodes, "small", inputs, outputs)
     data = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
@@ -335,8 +337,7 @@ def test_explain(onnx_model: Path, daybreak_command: Daybreak) -> None:
         for line in daybreak_command("explain", onnx_model, "--json").succeeds().out.splitlines()
     ]
     assert {n["op"]: n["ep"] for n in nodes} == {
-        "MatMul": "WebGpuExecutionProvider",
-        "Softmax": "WebGpuExecutionProvider",
+        **dict.fromkeys(["MatMul", "Softmax", "Cast", "Mul"], "WebGpuExecutionProvider"),
         "Unique": "CPUExecutionProvider",
     }
     listed = (

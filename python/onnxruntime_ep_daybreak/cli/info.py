@@ -9,8 +9,8 @@ import onnxruntime as ort
 import typer
 from rich.table import Table
 
-from ..library import devices, get_ep_name, get_library_path
-from .common import device_label, out
+from ..library import device_label, devices, get_ep_name, get_library_path
+from .common import out
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
