@@ -39,6 +39,10 @@ def library_path() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     if "XDG_RUNTIME_DIR" not in os.environ:  # the Vulkan loader complains without it
         os.environ["XDG_RUNTIME_DIR"] = tempfile.gettempdir()
+    if "DAYBREAK_SHADER_DUMP" not in os.environ:  # for tests/test_shaders.py
+        folder = tempfile.TemporaryDirectory(prefix="daybreak-shaders-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["DAYBREAK_SHADER_DUMP"] = folder.name
     ort.set_default_logger_severity(4)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -47,3 +48,11 @@ def chain(length: int, size: int) -> bytes:
         graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10
     ).SerializeToString()
     return model
+
+
+def rolled(x: np.ndarray, steps: int) -> np.ndarray:
+    """What `chain` computes, for any length of it."""
+    y = x
+    for _ in range(steps):
+        y = np.concatenate([y, x])[1 : x.size + 1]
+    return y
