@@ -157,6 +157,10 @@ def to_numpy(value: ort.OrtValue) -> np.ndarray:
         value = host
     size = value.tensor_size_in_bytes()
     raw = ctypes.string_at(value.data_ptr(), size) if size else b""
+    if numpy_type in (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4)):  # two to a byte, low half first
+        packed = np.frombuffer(raw, np.uint8)
+        halves = np.stack([packed & 15, packed >> 4], -1).ravel()[: int(np.prod(value.shape()))]
+        raw = halves.tobytes()  # NumPy's 4-bit types read the low half of a byte
     return np.frombuffer(raw, numpy_type).reshape(value.shape())
 
 
