@@ -115,6 +115,8 @@ class Daybreak:
             path = os.path.join(folder, "explain")
             with contextlib.suppress(Exception):  # the session itself may fail
                 self.session(model, {**(options or {}), "explainFile": path}, fallback=True)
+            if not os.path.exists(path):  # ONNX Runtime refused the model before it asked the plugin
+                return []
             with open(path) as lines:
                 return [json.loads(line) for line in lines]
 
