@@ -2,8 +2,6 @@
 // types.
 #pragma once
 
-#include <onnxruntime_c_api.h>
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "core/error.h"
 #include "core/op.h"
 #include "core/shape.h"
+#include "onnxruntime_c_api.h"
 
 namespace daybreak {
 
