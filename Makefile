@@ -23,7 +23,7 @@ export XDG_RUNTIME_DIR ?= /tmp
 say = @printf '\033[1m==>\033[0m %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help setup configure build unit asan pytest test demo bench format lint clean distclean
+.PHONY: help setup configure build unit asan pytest test demo bench docs format lint clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ demo: build $(MODEL)/genai_config.json ## Let SmolLM2 answer a question (PROMPT=
 
 bench: build $(MODEL)/genai_config.json ## Measure decode and prefill on this machine's device
 	@tools/daybreak bench $(MODEL)
+
+docs: build ## Write docs/operators.md and docs/options.md anew
+	@$(PYTHON) tools/pages.py $(BUILD)/daybreak_pages
 
 format: setup ## Format C++ and Python
 	@git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format -i

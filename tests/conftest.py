@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.run import Daybreak  # noqa: E402
+from helpers.run import SUMMARY, Daybreak  # noqa: E402
 
 REGISTRATION = "WebGPU"
 
@@ -39,7 +39,16 @@ def library_path() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     if "XDG_RUNTIME_DIR" not in os.environ:  # the Vulkan loader complains without it
         os.environ["XDG_RUNTIME_DIR"] = tempfile.gettempdir()
+    if "DAYBREAK_SHADER_DUMP" not in os.environ:  # for tests/test_shaders.py
+        folder = tempfile.TemporaryDirectory(prefix="daybreak-shaders-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["DAYBREAK_SHADER_DUMP"] = folder.name
     ort.set_default_logger_severity(4)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(SUMMARY, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

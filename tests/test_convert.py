@@ -15,58 +15,11 @@ import onnxruntime as ort
 import pytest
 from gguf import GGMLQuantizationType as Q
 from helpers import gguf_files
-from helpers.gguf_files import Model, Shape
+from helpers.architectures import ARCHITECTURES, KINDS, convert_model, empty_cache, relative
+from helpers.gguf_files import Model
 from helpers.reference import Reference
 from onnx import numpy_helper
 from onnxruntime_ep_daybreak.convert import ConversionError, convert, quant
-
-LLAMA3_FACTORS = np.linspace(1, 8, 32).astype(np.float32)
-ARCHITECTURES = {
-    "llama": Model("llama", output=Q.F32),
-    "llama, tied": Model("llama"),
-    "llama, rotary factors": Model("llama", extra={"rope_freqs.weight": LLAMA3_FACTORS}),
-    "llama, linear scaling": Model("llama", meta={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}),
-    "llama, biases": Model("llama", qkv_bias=True),
-    "qwen2": Model("qwen2", qkv_bias=True),
-    "qwen3": Model("qwen3"),
-    "phi3": Model("phi3", output=Q.F32),
-    "phi3, window": Model("phi3", output=Q.F32, meta={"attention.sliding_window": 7}),
-    "phi3, partial rotary": Model("phi3", output=Q.F32, meta={"rope.dimension_count": 48}),
-    "gemma2": Model(
-        "gemma2",
-        meta={
-            "attention.sliding_window": 5,
-            "attn_logit_softcapping": 2.0,
-            "final_logit_softcapping": 3.0,
-        },
-    ),
-    "gemma3": Model(
-        "gemma3",
-        Shape(layers=7),
-        meta={
-            "attention.sliding_window": 6,
-            "rope.freq_base": 1e6,
-            "rope.scaling.type": "linear",
-            "rope.scaling.factor": 8.0,
-        },
-    ),
-}
-KINDS = [Q.F32, Q.F16, Q.BF16, Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q8_0, Q.Q4_K, Q.Q6_K]
-
-
-def convert_model(model: Model, folder: Path, **options: Any) -> Path:
-    source = gguf_files.write(model, folder / "model.gguf")
-    convert(source, folder / "out", **options)
-    return folder / "out"
-
-
-def empty_cache(session: ort.InferenceSession, batch: int, length: int = 0) -> dict[str, np.ndarray]:
-    types = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-    return {
-        arg.name: np.zeros((batch, arg.shape[1], length, arg.shape[3]), types[arg.type])
-        for arg in session.get_inputs()
-        if arg.name.startswith("past_key_values")
-    }
 
 
 def session_of(folder: Path) -> ort.InferenceSession:
@@ -77,10 +30,6 @@ def logits_of(folder: Path, ids: np.ndarray) -> np.ndarray:
     session = session_of(folder)
     feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), **empty_cache(session, len(ids))}
     return np.asarray(session.run(["logits"], feeds)[0])
-
-
-def relative(got: np.ndarray, want: np.ndarray) -> float:
-    return float(np.abs(got - want).max() / np.abs(want).max())
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "separate"])
@@ -253,7 +202,7 @@ def test_last_position_with_a_mask_as_long_as_the_cache(tmp_path: Path) -> None:
     mask[0, :40] = 1
     for steps in (40, 7, 1):  # a first prompt, a later one, one token
         (row,) = session.run(None, {"input_ids": np.zeros((1, steps), np.int64), "attention_mask": mask})
-        assert row.tolist() == [[steps - 1]]
+        assert row.tolist() == [[-1]]  # counted from the end
 
 
 def test_genai_config(tmp_path: Path) -> None:
@@ -276,6 +225,21 @@ def test_tokenizer(tmp_path: Path) -> None:
     assert encoded.tokens == ["hello", "Ġwor", "l", "d", "Ġ", "1", "2", "<|im_end|>"]
     assert encoded.ids[-1] == 2
     assert tokenizer.decode(encoded.ids, skip_special_tokens=False) == text
+
+
+def test_sentencepiece(tmp_path: Path) -> None:
+    """Pieces by score, bytes where there is none, and the same tokens from onnxruntime-genai."""
+    from onnxruntime_ep_daybreak.generation import LanguageModel
+    from tokenizers import Tokenizer
+
+    folder = convert_model(Model(sentencepiece=True), tmp_path, dtype="f32")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    encoded = tokenizer.encode("hello  world é")
+    assert encoded.tokens == ["<s>", "▁hello", "▁", "▁world", "▁", "<0xC3>", "<0xA9>"]
+    lm = LanguageModel(folder, "cpu")
+    for text in ("hello  world é", " hello\nworld", "12 hello<|end|>", "<s>hello"):
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        assert lm.tokens(text) == (ids if text.startswith("<s>") else [1, *ids])
 
 
 def refused(model: Model, tmp_path: Path, reason: str, **options: Any) -> None:

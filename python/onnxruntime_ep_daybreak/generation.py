@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +13,10 @@ from typing import Any
 import onnxruntime_genai as og
 
 from .errors import DaybreakError
-from .library import get_library_path
+from .library import device_label, devices, get_library_path, is_registered, unregister
 
-# The name under which onnxruntime-genai finds its own WebGPU support; providers are registered with it once.
+# The name under which onnxruntime-genai finds its own WebGPU support.
 _GENAI_PROVIDER = "WebGPU"
-_registered = False
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,14 @@ class LanguageModel:
         try:
             model = json.loads(config_file.read_text(encoding="utf-8"))["model"]
             self.context, self.vocab = int(model["context_length"]), int(model["vocab_size"])
+            self._bos, self._add_bos = int(model.get("bos_token_id", 0)), _adds_bos(folder)
         except (ValueError, KeyError, TypeError) as e:
             raise DaybreakError(f"{config_file} cannot be read: {e!r}") from e
         config = og.Config(str(folder))
         config.clear_providers()
+        self.device = "CPU"
         if ep == "daybreak":
-            _register()
+            self.device = _register()
             config.append_provider(_GENAI_PROVIDER)
             for key, value in (options or {}).items():
                 config.set_provider_option(_GENAI_PROVIDER, key, value)
@@ -107,7 +109,11 @@ class LanguageModel:
         return self.tokens(text)
 
     def tokens(self, text: str) -> list[int]:
-        return [int(t) for t in self.tokenizer.encode(text)]
+        """Tokens of a text, led by the beginning-of-text token where the model wants it."""
+        tokens = [int(t) for t in self.tokenizer.encode(text)]
+        if self._add_bos and tokens[:1] != [self._bos]:
+            tokens.insert(0, self._bos)
+        return tokens
 
     def check_length(self, prompt: int) -> None:
         """Raises DaybreakError where a prompt leaves no room for an answer."""
@@ -155,8 +161,26 @@ class LanguageModel:
         return [int(t) for t in self.tokenizer.eos_token_ids]
 
 
-def _register() -> None:
-    global _registered
-    if not _registered:
-        og.register_execution_provider_library(_GENAI_PROVIDER, get_library_path())
-        _registered = True
+def _adds_bos(folder: Path) -> bool:
+    """What tokenizer_config.json says; onnxruntime-genai itself adds no special tokens."""
+    file = folder / "tokenizer_config.json"
+    return file.is_file() and bool(json.loads(file.read_text(encoding="utf-8")).get("add_bos_token"))
+
+
+@functools.cache
+def _register() -> str:
+    """Registers the plugin with onnxruntime-genai and returns the name of the device that it uses, the first one.
+
+    genai has an ONNX Runtime of its own, which does not tell device names. So the name comes from the Python
+    package's, where the plugin is registered for that long only, unless the program has done so itself.
+    """
+    kept = is_registered()
+    found = devices()
+    label = device_label(found[0]) if found else ""
+    del found
+    if not kept:
+        unregister()
+    if not label:
+        raise DaybreakError("no WebGPU device was found")
+    og.register_execution_provider_library(_GENAI_PROVIDER, get_library_path())
+    return label

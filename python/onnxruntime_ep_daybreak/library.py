@@ -86,6 +86,11 @@ def unregister(name: str = "WebGPU") -> None:
         _registered.discard(name)
 
 
+def is_registered() -> bool:
+    """True where `register` has registered the library under any name."""
+    return bool(_registered)
+
+
 def devices() -> list[ort.OrtEpDevice]:
     """Daybreak's devices, hardware before software; registers the library under the default name if need be.
 
@@ -102,6 +107,16 @@ def devices() -> list[ort.OrtEpDevice]:
 def is_software(device: ort.OrtEpDevice) -> bool:
     """True for an adapter that computes on the CPU."""
     return device.ep_metadata.get("software", "0").lower() in ("1", "true", "yes")
+
+
+def device_label(device: ort.OrtEpDevice) -> str:
+    """One line that names a device, e.g. "llvmpipe (Vulkan, software)"."""
+    data: dict[str, str] = device.ep_metadata
+    details = [data["backend"]] if data.get("backend") else []
+    if is_software(device):
+        details.append("software")
+    name = data.get("name") or device.device.vendor or "WebGPU device"
+    return f"{name} ({', '.join(details)})" if details else name
 
 
 def create_session(
@@ -121,7 +136,9 @@ def create_session(
         raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
     session_options = session_options or ort.SessionOptions()
     session_options.add_provider_for_devices([found[device]], dict(options or {}))
-    return ort.InferenceSession(model, session_options)
+    session = ort.InferenceSession(model, session_options)
+    session.disable_fallback()  # an error of the device is the caller's to see, not to be retried on the CPU
+    return session
 
 
 def _library_of(device: ort.OrtEpDevice) -> str:

@@ -31,6 +31,7 @@ class Node:
 def recording() -> ort.SessionOptions:
     """Session options that make `assigned` possible."""
     options = ort.SessionOptions()
+    options.log_severity_level = 3  # the placement is shown, so it needs no warning
     options.add_session_config_entry(_RECORD, "1")
     return options
 

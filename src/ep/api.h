@@ -2,6 +2,8 @@
 // types.
 #pragma once
 
+#include <onnxruntime_c_api.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,7 +13,6 @@
 #include "core/error.h"
 #include "core/op.h"
 #include "core/shape.h"
-#include "onnxruntime_c_api.h"
 
 namespace daybreak {
 

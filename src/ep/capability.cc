@@ -1,7 +1,8 @@
 #include "ep/capability.h"
 
-#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 
 #include "ep/cpu_preferred.h"
 #include "ep/explain.h"
@@ -19,8 +20,43 @@ std::set<std::string> ForcedToCpu(const Options& options) {
   return names;
 }
 
-bool HasKernel(OrtEpGraphSupportInfo* support, const OrtNode* node) {
-  return Get<const OrtKernelDef*>(api.ep->EpGraphSupportInfo_LookUpKernel, support, node) != nullptr;
+// "" when ORT finds the kernel of the node's row. ORT fails, or finds none, when a row constrains a name that
+// is no type parameter of the operator's schema.
+std::string LookUpReason(OrtEpGraphSupportInfo* support, const OrtNode* node) {
+  try {
+    const auto* def = Get<const OrtKernelDef*>(api.ep->EpGraphSupportInfo_LookUpKernel, support, node);
+    return def != nullptr ? "" : "ONNX Runtime finds no kernel for its types";
+  } catch (const OrtError& e) {
+    return Join("ONNX Runtime cannot look up its kernel: ", e.what());
+  }
+}
+
+// Puts producers before their readers; ORT's list of nodes has no order.
+void Sort(std::vector<Candidate>& nodes) {
+  std::map<const OrtValueInfo*, size_t> producer;
+  for (size_t n = 0; n < nodes.size(); ++n)
+    for (const OrtValueInfo* out : nodes[n].node.out)
+      if (out != nullptr) producer[out] = n;
+  std::vector<std::vector<size_t>> readers(nodes.size());
+  std::vector<size_t> waits(nodes.size());
+  for (size_t n = 0; n < nodes.size(); ++n)
+    for (const OrtValueInfo* in : nodes[n].node.in)
+      if (const auto found = producer.find(in); found != producer.end()) {
+        readers[found->second].push_back(n);
+        ++waits[n];
+      }
+  std::set<size_t> ready;  // in the order of the list
+  for (size_t n = 0; n < nodes.size(); ++n)
+    if (waits[n] == 0) ready.insert(n);
+  std::vector<Candidate> sorted;
+  while (!ready.empty()) {
+    const size_t n = *ready.begin();
+    ready.erase(ready.begin());
+    for (const size_t reader : readers[n])
+      if (--waits[reader] == 0) ready.insert(reader);
+    sorted.push_back(std::move(nodes[n]));
+  }
+  nodes = std::move(sorted);
 }
 
 std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
@@ -40,11 +76,13 @@ std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
       candidate.Decline("another execution provider runs it");
     } else if (forced.contains(candidate.node.view.name)) {
       candidate.Decline("forceCpuNodeNames lists it");
-    } else if (candidate.row != nullptr && !HasKernel(support, node)) {
-      candidate.Decline("ONNX Runtime finds no kernel for its types");
+    } else if (candidate.row != nullptr) {
+      if (std::string reason = LookUpReason(support, node); !reason.empty())
+        candidate.Decline(std::move(reason));
     }
     list.push_back(std::move(candidate));
   }
+  Sort(list);
   return list;
 }
 

@@ -21,15 +21,28 @@ std::string Lower(std::string text) {
   return text;
 }
 
+// The library that the environment asks for ("ep_factory.<name in lower case>.webgpuLibrary"), or "".
+std::string LibraryOption(const std::string& name) {
+  const auto entries = Make<OrtKeyValuePairs>(api.ep->GetEnvConfigEntries);
+  const char* path =
+      api.ort->GetKeyValue(entries.get(), ("ep_factory." + Lower(name) + ".webgpuLibrary").c_str());
+  return path ? path : "";
+}
+
 struct Factory : OrtEpFactory {
   Factory(const char* registered_name, const OrtLogger* default_logger)
       : OrtEpFactory{},
         name(std::string_view(registered_name) == kOwnName ? kOwnName : kOfficialName),
         logger(default_logger),
-        gpu(WebGpu::Load()) {
+        gpu(WebGpu::Load(LibraryOption(name))) {
     const uint32_t vendor = name == kOwnName ? kOwnVendor : kSharedVendor;
     for (const Adapter& adapter : gpu.Adapters())
       slots.push_back(std::make_shared<Slot>(gpu, adapter, vendor));
+    if (slots.empty())
+      Log(logger, ORT_LOGGING_LEVEL_WARNING,
+          Join("Daybreak finds no GPU: ", gpu.Implementation(), " (", gpu.Library(),
+               ") reports no adapter. On Linux it ",
+               "needs a Vulkan driver; Mesa's llvmpipe (mesa-vulkan-drivers) runs without a GPU."));
     ort_version_supported = kOrtApi;
     SetDescription();
     SetMakers();

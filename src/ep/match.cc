@@ -16,20 +16,17 @@ std::vector<const ValueInfo*> ValuesOf(const OrtOpSchema* schema, const std::str
                                        const NodeView& node) {
   const OrtEpApi& ep = *api.ep;
   std::vector<const ValueInfo*> found;
-  const auto add = [&](const Values& values, size_t count, auto name_of, auto constraint_of) {
+  const auto add = [&](const Values& values, size_t count, auto constraint_of) {
     for (size_t i = 0; i < values.size() && count > 0; ++i) {
       const size_t formal = std::min(i, count - 1);
       const auto* constraint = Get<const OrtOpSchemaTypeConstraint*>(constraint_of, schema, formal);
       const char* parameter =
           constraint ? Get<const char*>(ep.OpSchemaTypeConstraint_GetTypeParamName, constraint) : "";
-      if (values[i].present && (name == parameter || name == Get<const char*>(name_of, schema, formal)))
-        found.push_back(&values[i]);
+      if (values[i].present && name == parameter) found.push_back(&values[i]);
     }
   };
-  add(node.in, Get<size_t>(ep.OpSchema_GetNumInputs, schema), ep.OpSchema_GetInputName,
-      ep.OpSchema_GetInputTypeConstraint);
-  add(node.out, Get<size_t>(ep.OpSchema_GetNumOutputs, schema), ep.OpSchema_GetOutputName,
-      ep.OpSchema_GetOutputTypeConstraint);
+  add(node.in, Get<size_t>(ep.OpSchema_GetNumInputs, schema), ep.OpSchema_GetInputTypeConstraint);
+  add(node.out, Get<size_t>(ep.OpSchema_GetNumOutputs, schema), ep.OpSchema_GetOutputTypeConstraint);
   return found;
 }
 
@@ -52,6 +49,15 @@ std::string TypeReason(const OpDef& row, const NodeView& node) {
             value->type == DType::kUndefined ? "a type that the GPU does not have" : NameOf(value->type);
         return Join("type ", rule.name, " is ", type, "; the kernel takes ", Names(rule.types));
       }
+  return "";
+}
+
+// Strings, sequences, 8-bit floats: no row takes them, also where it names no types.
+std::string ValueReason(const NodeView& node) {
+  for (const Values* values : {&node.in, &node.out})
+    for (const ValueInfo& value : *values)
+      if (value.present && value.type == DType::kUndefined)
+        return "a value has a type that the GPU does not have";
   return "";
 }
 
@@ -83,7 +89,8 @@ Match FindRow(const NodeView& node) {
     }
     types = TypeReason(row, node);
     if (!types.empty()) continue;
-    std::string reason = DeviceReason(node);
+    std::string reason = ValueReason(node);
+    if (reason.empty()) reason = DeviceReason(node);
     if (reason.empty()) reason = RankReason(node);
     if (reason.empty() && row.declines != nullptr) reason = row.declines(node);
     return {reason.empty() ? &row : nullptr, reason};

@@ -10,6 +10,7 @@ namespace daybreak {
 namespace {
 
 constexpr int64_t kMax = INT64_MAX;
+constexpr int64_t kLeastBinding = 128 << 20;  // WebGPU guarantees it
 constexpr const char* kCacheModes = "disabled|lazyRelease|simple|bucket";
 constexpr const char* kPool = "No effect: buffers come from one pool with bounded growth.";
 
@@ -30,8 +31,7 @@ constexpr OptionDef kOptions[] = {
      "First row of the second of two concatenated cos/sin caches (LongRoPE); 0: there is one.", "", 0,
      UINT32_MAX},
     {"maxStorageBufferBindingSize", "0", kInteger, true,
-     "Upper limit in bytes for one storage binding: 0 (the adapter's own limit) or at least 134217728.", "",
-     0, kMax},
+     "Upper limit in bytes for one storage binding; 0: the adapter's own limit.", "", 0, kMax},
     {"maxNumPendingDispatches", "64", kInteger, true, "Dispatches that are handed to the GPU in one submit.",
      "", 1, 4096},
     {"validationMode", "disabled", kChoice, true,
@@ -42,8 +42,9 @@ constexpr OptionDef kOptions[] = {
     {"enableRobustness", "0", kFlag, true, "Clamp every access of a shader to its binding."},
     {"webgpuLibrary", "", kText, true,
      "Path of the WebGPU library. A process loads one; when it is already loaded from elsewhere, that is an "
-     "error. Set "
-     "the environment variable `DAYBREAK_WEBGPU_LIBRARY` before registration to choose it."},
+     "error. To choose "
+     "it, set the environment variable `DAYBREAK_WEBGPU_LIBRARY`, or the environment's configuration entry "
+     "`ep_factory.webgpuexecutionprovider.webgpuLibrary`, before registration."},
     {"gpuMemoryLimit", "0", kInteger, true,
      "Bytes of GPU memory that may be in use on the device; 0: no limit.", "", 0, kMax},
     {"cacheDir", "", kText, true,
@@ -89,10 +90,16 @@ bool ToNumber(const std::string& text, int64_t& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// The one option whose numbers are not one range.
+bool IsBindingLimit(const OptionDef& def) {
+  return std::string_view(def.key) == "maxStorageBufferBindingSize";
+}
+
 // "0 or 1", "64 .. 4096", "a, b or c".
 std::string ValidValues(const OptionDef& def) {
   if (def.kind == OptionKind::kFlag) return "0 or 1";
   if (def.kind == OptionKind::kText) return "any text";
+  if (IsBindingLimit(def)) return Join("0, or ", kLeastBinding, " or more");
   if (*def.choices == '\0')
     return def.high == kMax ? Join(def.low, " or more") : Join(def.low, " to ", def.high);
   std::string list;
@@ -111,8 +118,7 @@ bool IsValid(const OptionDef& def, const std::string& text) {
     return false;
   }
   if (!ToNumber(text, number)) return false;
-  if (std::string_view(def.key) == "maxStorageBufferBindingSize" && number != 0 && number < 128 << 20)
-    return false;
+  if (IsBindingLimit(def) && number != 0 && number < kLeastBinding) return false;
   return number >= def.low && number <= def.high;
 }
 

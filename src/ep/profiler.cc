@@ -19,19 +19,23 @@ int64_t SteadyNow() {
 }
 
 struct Profiler : OrtEpProfilerImpl {
-  Profiler(std::shared_ptr<Device> gpu, std::shared_ptr<Profile> kept)
-      : OrtEpProfilerImpl{}, device(std::move(gpu)), profile(std::move(kept)) {
+  Profiler(const Session& session, std::shared_ptr<Profile> kept)
+      : OrtEpProfilerImpl{}, device(session.device), logger(session.logger), profile(std::move(kept)) {
     ort_version_supported = kOrtApi;
     Release = [](OrtEpProfilerImpl* self) noexcept { delete static_cast<Profiler*>(self); };
     StartProfiling = [](OrtEpProfilerImpl* self, int64_t offset_ns) noexcept {
-      auto& profiler = *static_cast<Profiler*>(self);
-      profiler.origin_ns = SteadyNow() - offset_ns;
-      profiler.profile->active = true;
-      return static_cast<OrtStatus*>(nullptr);
+      return Guard([&] { static_cast<Profiler*>(self)->Start(offset_ns); });
     };
     EndProfiling = [](OrtEpProfilerImpl* self, OrtProfilingEventsContainer* container) noexcept {
       return Guard([&] { static_cast<Profiler*>(self)->Write(container); });
     };
+  }
+
+  void Start(int64_t offset_ns) {
+    origin_ns = SteadyNow() - offset_ns;
+    profile->active = device->Info().timestamps;
+    if (!profile->active)
+      Log(logger, ORT_LOGGING_LEVEL_WARNING, "The device has no timestamps: the profile shows no GPU times.");
   }
 
   void Write(OrtProfilingEventsContainer* container) {
@@ -61,6 +65,7 @@ struct Profiler : OrtEpProfilerImpl {
   }
 
   std::shared_ptr<Device> device;
+  const OrtLogger* logger;
   std::shared_ptr<Profile> profile;
   int64_t origin_ns = 0;  // ORT's start of profiling on the steady clock
 };
@@ -75,7 +80,7 @@ OrtEpProfilerImpl* Profiling::MakeProfiler() {
   }
   auto profile = std::make_shared<Profile>();
   profiles_.push_back(profile);
-  return new Profiler(session_.device, std::move(profile));
+  return new Profiler(session_, std::move(profile));
 }
 
 std::vector<Timings*> Profiling::Active() {

@@ -20,7 +20,7 @@ class Profiling {
  public:
   explicit Profiling(Session& session) : session_(session) {}
 
-  // A new profiler; ORT releases it. nullptr when the device has no timestamps (a warning says so).
+  // A new profiler; ORT releases it. On a device without timestamps it warns and stays empty.
   OrtEpProfilerImpl* MakeProfiler();
   // Where the dispatches of the next run are timed; empty when nothing profiles.
   std::vector<Timings*> Active();

@@ -35,7 +35,7 @@ Own<OrtKernelDef> MakeDef(const char* ep_name, const OpDef& row, bool capture) {
   return Make<OrtKernelDef>(ep.KernelDefBuilder_Build, b);
 }
 
-// Names that a row may constrain: the schema's type parameters, inputs and outputs.
+// Names that a row may constrain: the schema's type parameters.
 std::vector<std::string> NamesOf(const OrtOpSchema* schema) {
   const OrtEpApi& ep = *api.ep;
   std::vector<std::string> names;
@@ -43,25 +43,24 @@ std::vector<std::string> NamesOf(const OrtOpSchema* schema) {
     const auto* constraint = Get<const OrtOpSchemaTypeConstraint*>(ep.OpSchema_GetTypeConstraint, schema, i);
     names.emplace_back(Get<const char*>(ep.OpSchemaTypeConstraint_GetTypeParamName, constraint));
   }
-  for (size_t i = 0; i < Get<size_t>(ep.OpSchema_GetNumInputs, schema); ++i)
-    names.emplace_back(Get<const char*>(ep.OpSchema_GetInputName, schema, i));
-  for (size_t i = 0; i < Get<size_t>(ep.OpSchema_GetNumOutputs, schema); ++i)
-    names.emplace_back(Get<const char*>(ep.OpSchema_GetOutputName, schema, i));
   return names;
 }
 
-// ORT never finds the kernel of a row that constrains a name which the operator's schema lacks.
+// Warns of a row that constrains a name which is no type parameter of the operator's schema: ORT never finds
+// its kernel.
 void CheckNames(const OpDef& row, const OrtLogger* logger) {
-  OrtOpSchema* found = nullptr;
-  Ok(api.ep->GetOpSchema(row.name, row.until, row.domain, &found));
-  const Own<OrtOpSchema> schema(found);
-  if (!schema) return;
-  const std::vector<std::string> names = NamesOf(schema.get());
-  for (const TypeRule& rule : ParseTypes(row.types))
-    if (std::find(names.begin(), names.end(), rule.name) == names.end())
-      Log(logger, ORT_LOGGING_LEVEL_WARNING,
-          Join("The row of ", row.name, " (", row.since, "..", row.until, ") constrains '", rule.name,
-               "', which the operator's schema does not have."));
+  for (const int version : {row.since, row.until}) {
+    OrtOpSchema* found = nullptr;
+    Ok(api.ep->GetOpSchema(row.name, version, row.domain, &found));
+    const Own<OrtOpSchema> schema(found);
+    if (!schema) continue;
+    const std::vector<std::string> names = NamesOf(schema.get());
+    for (const TypeRule& rule : ParseTypes(row.types))
+      if (std::find(names.begin(), names.end(), rule.name) == names.end())
+        Log(logger, ORT_LOGGING_LEVEL_WARNING,
+            Join("The row of ", row.name, " (", row.since, "..", row.until, ") constrains '", rule.name,
+                 "', which is no type parameter of the operator's schema."));
+  }
 }
 
 }  // namespace

@@ -13,27 +13,25 @@
 namespace daybreak {
 
 // Every WebGPU function that Daybreak calls.
-#define DAYBREAK_WGPU_FUNCTIONS(X)                                                                          \
-  X(CreateInstance)                                                                                         \
-  X(InstanceRequestAdapter)                                                                                 \
-  X(InstanceWaitAny) X(InstanceProcessEvents) X(InstanceRelease) X(AdapterGetInfo) X(AdapterGetLimits)      \
-      X(AdapterHasFeature) X(AdapterRequestDevice) X(AdapterInfoFreeMembers) X(AdapterRelease) X(           \
-          DeviceCreateBuffer) X(DeviceCreateShaderModule) X(DeviceCreateBindGroupLayout)                    \
-          X(DeviceCreatePipelineLayout) X(DeviceCreateComputePipeline) X(DeviceCreateBindGroup) X(          \
-              DeviceCreateCommandEncoder) X(DeviceCreateQuerySet) X(DeviceGetQueue) X(DevicePushErrorScope) \
-              X(DevicePopErrorScope) X(DeviceDestroy) X(DeviceRelease) X(BufferDestroy) X(BufferRelease)    \
-                  X(BufferMapAsync) X(BufferGetConstMappedRange) X(BufferUnmap) X(QueueSubmit)              \
-                      X(QueueWriteBuffer) X(QueueOnSubmittedWorkDone) X(QueueRelease) X(                    \
-                          CommandEncoderBeginComputePass) X(CommandEncoderCopyBufferToBuffer)               \
-                          X(CommandEncoderResolveQuerySet) X(CommandEncoderFinish) X(CommandEncoderRelease) \
-                              X(CommandBufferRelease) X(ComputePassEncoderSetPipeline)                      \
-                                  X(ComputePassEncoderSetBindGroup) X(ComputePassEncoderDispatchWorkgroups) \
-                                      X(ComputePassEncoderDispatchWorkgroupsIndirect)                       \
-                                          X(ComputePassEncoderEnd) X(ComputePassEncoderRelease)             \
-                                              X(ComputePassEncoderSetImmediates) X(BindGroupRelease)        \
-                                                  X(BindGroupAddRef) X(BindGroupLayoutRelease)              \
-                                                      X(PipelineLayoutRelease) X(ComputePipelineRelease)    \
-                                                          X(ShaderModuleRelease) X(QuerySetRelease)
+// clang-format off
+#define DAYBREAK_WGPU_FUNCTIONS(X) \
+  X(CreateInstance) X(InstanceRequestAdapter) X(InstanceWaitAny) X(InstanceProcessEvents) \
+  X(InstanceRelease) X(AdapterGetInfo) X(AdapterGetLimits) X(AdapterHasFeature) \
+  X(AdapterRequestDevice) X(AdapterInfoFreeMembers) X(AdapterRelease) X(DeviceCreateBuffer) \
+  X(DeviceCreateShaderModule) X(DeviceCreateBindGroupLayout) X(DeviceCreatePipelineLayout) \
+  X(DeviceCreateComputePipeline) X(DeviceCreateComputePipelineAsync) X(DeviceCreateBindGroup) X(DeviceCreateCommandEncoder) \
+  X(DeviceCreateQuerySet) X(DeviceGetQueue) X(DevicePushErrorScope) X(DevicePopErrorScope) \
+  X(DeviceDestroy) X(DeviceRelease) X(BufferDestroy) X(BufferRelease) X(BufferMapAsync) \
+  X(BufferGetConstMappedRange) X(BufferUnmap) X(QueueSubmit) X(QueueWriteBuffer) \
+  X(QueueOnSubmittedWorkDone) X(QueueRelease) X(CommandEncoderBeginComputePass) \
+  X(CommandEncoderCopyBufferToBuffer) X(CommandEncoderResolveQuerySet) X(CommandEncoderFinish) \
+  X(CommandEncoderRelease) X(CommandBufferRelease) X(ComputePassEncoderSetPipeline) \
+  X(ComputePassEncoderSetBindGroup) X(ComputePassEncoderDispatchWorkgroups) \
+  X(ComputePassEncoderDispatchWorkgroupsIndirect) X(ComputePassEncoderEnd) \
+  X(ComputePassEncoderRelease) X(ComputePassEncoderSetImmediates) X(BindGroupRelease) \
+  X(BindGroupAddRef) X(BindGroupLayoutRelease) X(PipelineLayoutRelease) X(ComputePipelineRelease) \
+  X(ShaderModuleRelease) X(QuerySetRelease)
+// clang-format on
 
 struct WgpuFunctions {
 #define X(name) WGPUProc##name name = nullptr;

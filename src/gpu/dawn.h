@@ -21,14 +21,26 @@ struct Toggles {
   const char* const* disabled;
 };
 
-// Pipelines survive the process through these two functions of ours.
+// Pipelines survive the process through two functions of ours.
 inline constexpr auto kCacheType = static_cast<WGPUSType>(0x00050007);
+struct LoadCacheCallback {
+  WGPUChainedStruct* next;
+  size_t (*load)(size_t key_size, const void* key, size_t value_size, void* value, void* user1, void* user2);
+  void* user1;
+  void* user2;
+};
+struct StoreCacheCallback {
+  WGPUChainedStruct* next;
+  void (*store)(size_t key_size, const void* key, size_t value_size, const void* value, void* user1,
+                void* user2);
+  void* user1;
+  void* user2;
+};
 struct Cache {
   WGPUChainedStruct chain;
   WGPUStringView isolation_key;
-  size_t (*load)(const void* key, size_t key_size, void* value, size_t value_size, void* user);
-  void (*store)(const void* key, size_t key_size, const void* value, size_t value_size, void* user);
-  void* user;
+  LoadCacheCallback load;
+  StoreCacheCallback store;
 };
 
 // Chained to WGPUAdapterInfo: the matrix shapes of the adapter.

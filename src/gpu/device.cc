@@ -83,8 +83,9 @@ void DeviceHealth::Check() {
   Fail("The GPU reported an error: ", error);
 }
 
-DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceHealth> health)
-    : health_(std::move(health)),
+DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options,
+                       std::unique_ptr<DeviceSupport> support)
+    : support_(std::move(support)),
       gpu_(std::move(gpu)),
       info_(std::move(info)),
       options_(std::move(options)),
@@ -103,7 +104,7 @@ RunContext* DeviceImpl::Run() const { return thread_run.device == this ? thread_
 
 void* DeviceImpl::Alloc(size_t bytes, MemoryKind kind) {
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   const RunContext* run = Run();
   return pool_.Take(bytes, kind, run ? run->recording.get() : nullptr).address;
 }
@@ -137,7 +138,7 @@ BufferSlice DeviceImpl::Resolve(const void* address, size_t bytes) const {
 void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
   if (bytes == 0) return;
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   const BufferSlice to = Resolve(device, bytes);
   const auto* data = static_cast<const uint8_t*>(host);
   const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
@@ -158,12 +159,12 @@ void DeviceImpl::WritePartial(const BufferSlice& to, const uint8_t* data, size_t
 void DeviceImpl::Download(const void* device, void* host, size_t bytes) {
   if (bytes == 0) return;
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   const RunContext* run = Run();
   Check(run == nullptr || run->recording == nullptr,
         "A value is read back to the CPU while the run is captured; such a model cannot be captured.");
   ReadAny(Resolve(device, bytes), host, bytes);
-  health_->Check();
+  support_->health.Check();
 }
 
 void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
@@ -178,7 +179,7 @@ void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
 void DeviceImpl::Copy(const void* from, void* to, size_t bytes) {
   if (bytes == 0 || from == to) return;
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   CopySlices(Resolve(from, bytes), Resolve(to, bytes), bytes);
 }
 
@@ -248,7 +249,7 @@ DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
 void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag) {
   if (IsEmpty(d)) return;
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   Do(CommandOf(d), &d, tag);
 }
 
@@ -269,15 +270,15 @@ void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& ta
 
 void DeviceImpl::Flush() {
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   queue_.Flush();
 }
 
 void DeviceImpl::Wait() {
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   queue_.Wait();
-  health_->Check();
+  support_->health.Check();
 }
 
 // --- Runs
@@ -297,7 +298,7 @@ std::shared_ptr<Recording> DeviceImpl::NewRecording() {
 
 void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timings) {
   std::lock_guard lock(mutex_);
-  health_->Check();
+  support_->health.Check();
   for (const Recording::Entry& entry : recording.entries)
     queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
   if (timings.empty())

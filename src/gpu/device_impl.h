@@ -9,6 +9,7 @@
 
 #include "gpu/bind_groups.h"
 #include "gpu/device.h"
+#include "gpu/disk_cache.h"
 #include "gpu/memory.h"
 #include "gpu/pipelines.h"
 #include "gpu/queue.h"
@@ -32,12 +33,19 @@ class DeviceHealth {
   std::string error_;
 };
 
+// What the device's callbacks use; it outlives the device.
+struct DeviceSupport {
+  explicit DeviceSupport(const std::string& cache_folder) : cache(cache_folder) {}
+  DeviceHealth health;
+  const DiskCache cache;
+};
+
 class DeviceImpl final : public Device, public std::enable_shared_from_this<DeviceImpl> {
  public:
-  DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceHealth> health);
+  DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceSupport> support);
   ~DeviceImpl() override;
 
-  bool Lost() const { return health_->Lost(); }
+  bool Lost() const { return support_->health.Lost(); }
   void ReleaseRecording(const Recording& recording);
 
   const DeviceInfo& Info() const override { return info_; }
@@ -67,7 +75,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes);
   void ReadAny(const BufferSlice& from, void* data, size_t bytes);
 
-  std::unique_ptr<DeviceHealth> health_;  // outlives the device, whose callbacks use it
+  const std::unique_ptr<DeviceSupport> support_;
   const Gpu gpu_;
   const DeviceInfo info_;
   const DeviceOptions options_;

@@ -45,50 +45,83 @@ BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, bool uniform
   return BindGroupLayoutHandle(wgpu.DeviceCreateBindGroupLayout(gpu.device.get(), &descriptor));
 }
 
+bool NeedsUniform(const Dispatch& d, const RenderTarget& target) {
+  const size_t bytes = ParamBytes(d);
+  return bytes > 0 && !(target.immediates && bytes <= kMaxImmediateBytes);
+}
+
 }  // namespace
+
+Pipeline::Pipeline(const Gpu& gpu, const Dispatch& d, const RenderTarget& target, uint64_t pipeline_id)
+    : id(pipeline_id),
+      shader(d.shader),
+      param_bytes(ParamBytes(d)),
+      uniform(NeedsUniform(d, target)),
+      gpu_(gpu),
+      text_(Render(d, target)) {
+  Dump(shader, text_);
+  // The module is checked before it is used: an implementation that skips validation must never see an
+  // invalid one.
+  ErrorScope scope(gpu_);
+  WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(text_)};
+  const WGPUShaderModuleDescriptor descriptor{&source.chain, Str(shader)};
+  const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &descriptor));
+  layout = MakeLayout(gpu_, d, uniform, param_bytes);
+  const std::string error = scope.Close();
+  if (!error.empty() || !module || !layout) FailToCompile(error);
+  Compile(d, module.get());
+}
+
+Pipeline::~Pipeline() {
+  if (!done_) gpu_.Wait(future_, done_);
+}
+
+void Pipeline::Compile(const Dispatch& d, WGPUShaderModule module) {
+  const WGPUBindGroupLayout layouts[] = {layout.get()};
+  const auto immediate_bytes = static_cast<uint32_t>(uniform ? 0 : param_bytes);
+  const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(shader), 1, layouts, immediate_bytes};
+  const PipelineLayoutHandle pipeline_layout(
+      wgpu.DeviceCreatePipelineLayout(gpu_.device.get(), &layout_descriptor));
+  const WGPUComputePipelineDescriptor descriptor{
+      nullptr, Str(d.shader), pipeline_layout.get(), {nullptr, module, Str("main"), 0, nullptr}};
+  if (!gpu_.dawn) {  // wgpu-native has no asynchronous creation
+    ErrorScope scope(gpu_);
+    handle_ = ComputePipelineHandle(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
+    error_ = scope.Close();
+    done_ = true;
+    return;
+  }
+  const WGPUCreateComputePipelineAsyncCallbackInfo info{
+      nullptr, WGPUCallbackMode_AllowSpontaneous,
+      [](WGPUCreatePipelineAsyncStatus status, WGPUComputePipeline made, WGPUStringView message, void* user,
+         void*) {
+        auto* self = static_cast<Pipeline*>(user);
+        if (status == WGPUCreatePipelineAsyncStatus_Success)
+          self->handle_ = ComputePipelineHandle(made);
+        else
+          self->error_ = ToString(message);
+        self->done_ = true;
+      },
+      this, nullptr};
+  future_ = wgpu.DeviceCreateComputePipelineAsync(gpu_.device.get(), &descriptor, info);
+}
+
+WGPUComputePipeline Pipeline::Get() const {
+  if (!done_) gpu_.Wait(future_, done_);
+  if (!error_.empty() || !handle_) FailToCompile(error_);
+  return handle_.get();
+}
+
+void Pipeline::FailToCompile(const std::string& error) const {
+  Fail("Shader '", shader, "' does not compile: ", error, "\n", Numbered(text_));
+}
 
 const Pipeline& Pipelines::Get(const Dispatch& dispatch) {
   const PipelineKey key = KeyOf(dispatch);
   const auto it = pipelines_.find(key);
   if (it != pipelines_.end()) return *it->second;
-  return *(pipelines_[key] = Compile(dispatch));
-}
-
-std::unique_ptr<Pipeline> Pipelines::Compile(const Dispatch& d) {
-  const std::string text = Render(d, target_);
-  Dump(d.shader, text);
-
-  auto pipeline = std::make_unique<Pipeline>();
-  pipeline->shader = d.shader;
-  pipeline->variant = d.variant;
-  pipeline->id = next_id_++;
-  pipeline->storage_buffers = d.in.size() + d.out.size();
-  pipeline->param_bytes = ParamBytes(d);
-  const bool immediate = target_.immediates && pipeline->param_bytes <= kMaxImmediateBytes;
-  pipeline->uniform = pipeline->param_bytes > 0 && !immediate;
-
-  const auto check = [&](const std::string& error, bool made) {
-    Check(error.empty() && made, "Shader '", d.shader, "' does not compile: ", error, "\n", Numbered(text));
-  };
-  // The module is checked on its own: an implementation that skips validation must never see an invalid one
-  // used.
-  ErrorScope module_scope(gpu_);
-  WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(text)};
-  const WGPUShaderModuleDescriptor module_descriptor{&source.chain, Str(d.shader)};
-  const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &module_descriptor));
-  check(module_scope.Close(), static_cast<bool>(module));
-
-  ErrorScope pipeline_scope(gpu_);
-  pipeline->layout = MakeLayout(gpu_, d, pipeline->uniform, pipeline->param_bytes);
-  const WGPUBindGroupLayout layouts[] = {pipeline->layout.get()};
-  const uint32_t immediate_bytes = immediate ? static_cast<uint32_t>(pipeline->param_bytes) : 0;
-  const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(d.shader), 1, layouts, immediate_bytes};
-  const PipelineLayoutHandle layout(wgpu.DeviceCreatePipelineLayout(gpu_.device.get(), &layout_descriptor));
-  const WGPUComputePipelineDescriptor descriptor{
-      nullptr, Str(d.shader), layout.get(), {nullptr, module.get(), Str("main"), 0, nullptr}};
-  pipeline->handle = ComputePipelineHandle(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
-  check(pipeline_scope.Close(), static_cast<bool>(pipeline->handle));
-  return pipeline;
+  auto pipeline = std::make_unique<Pipeline>(gpu_, dispatch, target_, next_id_++);
+  return *pipelines_.emplace(key, std::move(pipeline)).first->second;
 }
 
 }  // namespace daybreak

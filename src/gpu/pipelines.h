@@ -1,4 +1,4 @@
-// Pipelines by key: rendered, compiled and checked on first use.
+// Pipelines by key: rendered and compiled on first use, several at a time.
 #pragma once
 
 #include <memory>
@@ -10,14 +10,35 @@
 
 namespace daybreak {
 
-struct Pipeline {
-  ComputePipelineHandle handle;
+// A pipeline may still be compiling, on a thread of the implementation; its layout serves bind groups
+// already.
+class Pipeline {
+ public:
+  Pipeline(const Gpu& gpu, const Dispatch& dispatch, const RenderTarget& target, uint64_t id);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+
+  bool Ready() const { return done_; }
+  // The compiled pipeline; waits for it. Errors name the shader and carry the implementation's message and
+  // the text.
+  WGPUComputePipeline Get() const;
+
+  const uint64_t id;
+  const std::string shader;
+  const size_t param_bytes;
+  const bool uniform;  // params come from the uniform buffer: one more binding, with a dynamic offset
   BindGroupLayoutHandle layout;
-  uint64_t id = 0;
-  size_t storage_buffers = 0;
-  size_t param_bytes = 0;
-  bool uniform = false;  // params come from the uniform ring (one more binding, with a dynamic offset)
-  std::string shader, variant;
+
+ private:
+  void Compile(const Dispatch& dispatch, WGPUShaderModule module);
+  [[noreturn]] void FailToCompile(const std::string& error) const;
+
+  const Gpu& gpu_;
+  const std::string text_;
+  ComputePipelineHandle handle_;
+  std::string error_;
+  WGPUFuture future_{};
+  std::atomic<bool> done_ = false;
 };
 
 // Not thread-safe: the device's lock guards it.
@@ -33,8 +54,6 @@ class Pipelines {
   struct Hash {
     size_t operator()(const PipelineKey& key) const { return HashOf(key); }
   };
-  std::unique_ptr<Pipeline> Compile(const Dispatch& dispatch);
-
   const Gpu& gpu_;
   const RenderTarget target_;
   std::unordered_map<PipelineKey, std::unique_ptr<Pipeline>, Hash> pipelines_;

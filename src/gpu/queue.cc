@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 
@@ -10,6 +11,7 @@ namespace daybreak {
 namespace {
 
 constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst
+constexpr size_t kMaxDeferred = 4096;
 constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
 constexpr size_t kWriteChunk = 8 << 20;
@@ -62,7 +64,7 @@ uint32_t Queue::PushUniform(const FixedVec<uint8_t, 256>& params) {
 
 void Queue::EncodeDispatch(const DispatchCommand& c) {
   WGPUComputePassEncoder pass = pass_.get();
-  if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->handle.get());
+  if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->Get());
   if (c.pipeline->uniform) {
     const uint32_t offset = PushUniform(c.params);
     wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 1, &offset);
@@ -80,7 +82,24 @@ void Queue::EncodeDispatch(const DispatchCommand& c) {
 }
 
 void Queue::Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings) {
-  if (uniforms_.size() + 1024 > kUniformBytes) Submit();
+  const auto* dispatch = std::get_if<DispatchCommand>(&command);
+  if (deferred_.empty() && (dispatch == nullptr || dispatch->pipeline->Ready()))
+    return EncodeNow(command, label, timings);
+  if (dispatch != nullptr) wgpu.BindGroupAddRef(dispatch->group);
+  deferred_.push_back({command, label ? std::optional(*label) : std::nullopt, timings,
+                       BindGroupHandle(dispatch ? dispatch->group : nullptr)});
+  if (deferred_.size() >= kMaxDeferred) EncodeDeferred();
+}
+
+// An Error drops the rest: a run whose pipeline failed has no use for its later commands.
+void Queue::EncodeDeferred() {
+  const std::vector<Deferred> list = std::exchange(deferred_, {});
+  for (const Deferred& d : list) EncodeNow(d.command, d.label ? &*d.label : nullptr, d.timings);
+}
+
+void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
+                      const std::vector<Timings*>& timings) {
+  if (uniforms_.size() + 1024 > kUniformBytes) SubmitEncoded();
   if (auto* copy = std::get_if<CopyCommand>(&command)) {
     ClosePass();
     EnsureEncoder();
@@ -105,12 +124,17 @@ void Queue::Encode(const Command& command, const TimedDispatch* label, const std
   }
   ++pending_;
   if (pending_ >= (burst_start_ ? std::min(kBurstStart, max_pending_) : max_pending_)) {
-    Submit();
+    SubmitEncoded();
     burst_start_ = false;
   }
 }
 
 void Queue::Submit() {
+  if (!deferred_.empty()) EncodeDeferred();
+  SubmitEncoded();
+}
+
+void Queue::SubmitEncoded() {
   if (!encoder_) return;
   ClosePass();
   timer_.Resolve(encoder_.get());
@@ -175,6 +199,7 @@ void Queue::ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes
                                           WGPU_FALSE};
     readback_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu_.device.get(), &descriptor));
   }
+  if (!deferred_.empty()) EncodeDeferred();
   ClosePass();
   EnsureEncoder();
   wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset, readback_.get(), 0, bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -34,7 +35,8 @@ class Queue {
   // `max_pending`: commands in one submit.
   Queue(const Gpu& gpu, const DeviceInfo& info, uint32_t max_pending);
 
-  // `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
+  // A command whose pipeline is still compiling waits, with all that follow it, until the next submit at the
+  // latest. `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
   void Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
   // Submits what is encoded. The next burst of commands starts with a short submit, so that the GPU begins
   // early.
@@ -50,11 +52,20 @@ class Queue {
   WGPUBuffer UniformBuffer() const { return uniform_buffer_.get(); }
 
  private:
+  struct Deferred {
+    Command command;
+    std::optional<TimedDispatch> label;
+    std::vector<Timings*> timings;
+    BindGroupHandle group;  // kept alive until it is encoded
+  };
+  void EncodeNow(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
+  void EncodeDeferred();
   void EnsureEncoder();
   void OpenPass(const WGPUPassTimestampWrites* writes = nullptr);
   void ClosePass();
   void EncodeDispatch(const DispatchCommand& command);
   uint32_t PushUniform(const FixedVec<uint8_t, 256>& params);
+  void SubmitEncoded();
   void Submit();
   void WaitSubmitted();
   void ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
@@ -65,6 +76,7 @@ class Queue {
   Timer timer_;
   CommandEncoderHandle encoder_;
   ComputePassHandle pass_;
+  std::vector<Deferred> deferred_;
   uint32_t pending_ = 0;  // commands in the open encoder
   bool burst_start_ = true;
   const Pipeline* pipeline_ = nullptr;  // set in the open pass

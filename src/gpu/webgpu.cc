@@ -144,7 +144,9 @@ class WebGpuImpl final : public WebGpu {
   void ListAdapters();
   AdapterHandle Request(const AdapterRequest& request) const;
   DeviceInfo Describe(WGPUAdapter adapter) const;
-  Gpu OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health, DeviceInfo& info);
+  Gpu OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health, const DiskCache& cache,
+              DeviceInfo& info);
+  std::string CacheKey(const DeviceInfo& info) const;
 
   daybreak::Library library_;
   std::string path_, implementation_;
@@ -331,15 +333,25 @@ std::shared_ptr<Device> WebGpuImpl::Open(size_t index, const DeviceOptions& opti
   Check(index < adapters_.size(), "There is no adapter ", index, "; ", implementation_, " reports ",
         adapters_.size(), ".");
   if (auto device = open_[index].lock(); device && !device->Lost()) return device;
-  auto health = std::make_unique<DeviceHealth>();
+  auto support = std::make_unique<DeviceSupport>(options.cache_dir);
   DeviceInfo info = adapters_[index].info;
-  Gpu gpu = OpenGpu(index, options, *health, info);
-  auto device = std::make_shared<DeviceImpl>(std::move(gpu), info, options, std::move(health));
+  Gpu gpu = OpenGpu(index, options, support->health, support->cache, info);
+  auto device = std::make_shared<DeviceImpl>(std::move(gpu), info, options, std::move(support));
   open_[index] = device;
   return device;
 }
 
-Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health, DeviceInfo& info) {
+// What must agree for a cached pipeline to be used: the library's build, the driver and the device. Dawn adds
+// the shader and its own state.
+std::string WebGpuImpl::CacheKey(const DeviceInfo& info) const {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path_, error);
+  return Join(implementation_, "|", error ? 0 : size, "|", info.backend, "|", info.vendor_id, "|",
+              info.device_id, "|", info.driver);
+}
+
+Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health,
+                        const DiskCache& cache, DeviceInfo& info) {
   const AdapterHandle adapter = Request(requests_[index]);
   Check(static_cast<bool>(adapter), "Adapter ", index, " (", info.name, ") is no longer there.");
   std::vector<WGPUFeatureName> features;
@@ -360,6 +372,22 @@ Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth
   if (!options.validation) on.push_back("skip_validation");
   if (!options.robustness) on.push_back("disable_robustness");
   dawn::Toggles toggles{{nullptr, dawn::kTogglesType}, on.size(), on.data(), off.size(), off.data()};
+  const std::string cache_key = CacheKey(info);
+  auto* user = const_cast<DiskCache*>(&cache);
+  dawn::Cache blobs{
+      {nullptr, dawn::kCacheType},
+      Str(cache_key),
+      {nullptr,
+       [](size_t key_size, const void* key, size_t value_size, void* value, void* disk, void*) {
+         return static_cast<const DiskCache*>(disk)->Load(key, key_size, value, value_size);
+       },
+       user, nullptr},
+      {nullptr,
+       [](size_t key_size, const void* key, size_t value_size, const void* value, void* disk, void*) {
+         static_cast<const DiskCache*>(disk)->Store(key, key_size, value, value_size);
+       },
+       user, nullptr}};
+  if (cache.Enabled()) toggles.chain.next = &blobs.chain;
 
   WGPUDeviceDescriptor descriptor{};
   descriptor.nextInChain = dawn_ ? &toggles.chain : nullptr;

@@ -190,7 +190,7 @@ def case(
     atol: float | None = None,
     why: str = "",  # required when tol or atol is wider than the default
     ref: Callable[..., Any] | None = None,  # float64 oracle: ref(*inputs, **attributes) -> output(s)
-    oracle: str = "",  # the CPU EP "cpu": in the same types; "f32": with f16 and bf16 inputs widened
+    oracle: str = "",  # the CPU EP "cpu": in the same types; "f32" (f16, bf16) and "f64": inputs widened
     shared: dict[int, int] | None = None,  # {output: input} that share one device buffer; implies bind
     bind: bool = False,  # inputs and outputs are bound in device memory
     declined: str = "",  # the EP must not take the node, and this is part of its reason

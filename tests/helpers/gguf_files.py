@@ -12,6 +12,7 @@ from gguf import GGMLQuantizationType as Q
 from tokenizers.pre_tokenizers import ByteLevel
 
 MERGES = [("h", "e"), ("l", "l"), ("he", "ll"), ("hell", "o"), ("Ġ", "w"), ("o", "r"), ("Ġw", "or")]
+PIECES = ["he", "ll", "hell", "hello", "▁hello", "▁w", "or", "▁wor", "ld", "▁world", "▁▁"]
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
@@ -43,6 +44,7 @@ class Model:
     embedding: Q = Q.F32
     output: Q | None = None  # None: tied
     qkv_bias: bool = False
+    sentencepiece: bool = False  # the tokenizer; BPE otherwise
     meta: dict[str, Any] = dataclasses.field(default_factory=dict)
     extra: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     seed: int = 0
@@ -136,7 +138,7 @@ def metadata_of(model: Model) -> dict[str, Any]:
     }
 
 
-def write_tokenizer(writer: gguf.GGUFWriter, vocab: int) -> None:
+def write_bpe(writer: gguf.GGUFWriter, vocab: int) -> None:
     tokens = vocabulary(vocab)
     normal, control, unused = 1, 3, 5
     types = [control if t in SPECIALS else unused if t.startswith("<unused") else normal for t in tokens]
@@ -150,6 +152,23 @@ def write_tokenizer(writer: gguf.GGUFWriter, vocab: int) -> None:
     writer.add_pad_token_id(0)
     writer.add_add_bos_token(False)
     writer.add_chat_template(TEMPLATE)
+
+
+def write_sentencepiece(writer: gguf.GGUFWriter, vocab: int) -> None:
+    """Special tokens, bytes, letters and pieces with scores; a text begins with <s> and a space."""
+    normal, unknown, control, unused, byte = 1, 2, 3, 5, 6
+    rows = [("<unk>", unknown, 0.0), *((t, control, 0.0) for t in ("<s>", "</s>", "<|end|>"))]
+    rows += [(f"<0x{i:02X}>", byte, 0.0) for i in range(256)]
+    rows += [(letter, normal, -1000.0) for letter in "▁helowrd12"]
+    rows += [(piece, normal, -float(i)) for i, piece in enumerate(PIECES)]
+    rows += [(f"<unused{i}>", unused, -2000.0) for i in range(vocab - len(rows))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([row[0] for row in rows])
+    writer.add_token_types([row[1] for row in rows])
+    writer.add_token_scores([row[2] for row in rows])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
 
 
 def add_value(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
@@ -174,7 +193,7 @@ def write(model: Model, path: Path) -> Path:
     for key, value in metadata_of(model).items():
         if value is not None:
             add_value(writer, f"{model.arch}.{key}", value)
-    write_tokenizer(writer, model.shape.vocab)
+    (write_sentencepiece if model.sentencepiece else write_bpe)(writer, model.shape.vocab)
     for name, (data, kind) in tensors_of(model).items():
         writer.add_tensor(name, data, raw_dtype=None if kind in (Q.F32, Q.F16) else kind)
     writer.write_header_to_file()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
+import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +15,13 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from cases import ACCUMULATES, DTYPES, TOLERANCES, Arg, Case
 from onnx import TensorProto, helper, numpy_helper
 
 ONNX_TO_NUMPY = {onnx_type: numpy_type for onnx_type, numpy_type, _ in DTYPES.values()}
 NAME_OF = {np.dtype(numpy_type): name for name, (_, numpy_type, _) in DTYPES.items()}
+SUMMARY: pytest.StashKey[list[str]] = pytest.StashKey()  # lines for the end of the test run
 NARROW = {np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
 
 
@@ -30,8 +35,11 @@ def make_inputs(case: Case) -> list[np.ndarray | None]:
     return [None if a is None else a.make(rng) for a in case.args]
 
 
-def widen(x: np.ndarray) -> np.ndarray:
-    return x.astype(np.float32) if x.dtype in NARROW else x
+def widen(x: np.ndarray, oracle: str) -> np.ndarray:
+    """The element types that the oracle computes in."""
+    if oracle == "f64" and (x.dtype in NARROW or x.dtype == np.float32):
+        return x.astype(np.float64)
+    return x.astype(np.float32) if oracle == "f32" and x.dtype in NARROW else x
 
 
 def to_proto(x: np.ndarray, name: str) -> TensorProto:
@@ -99,7 +107,18 @@ class Daybreak:
             so.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         for key, value in (config or {}).items():
             so.add_session_config_entry(key, value)
-        return ort.InferenceSession(model, so)
+        return ort.InferenceSession(model, so, enable_fallback=0)
+
+    def explain(self, model: bytes, options: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+        """Who runs which node and why, as the plugin tells it: node, op, domain, ep, reason."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "explain")
+            with contextlib.suppress(Exception):  # the session itself may fail
+                self.session(model, {**(options or {}), "explainFile": path}, fallback=True)
+            if not os.path.exists(path):  # ONNX Runtime refused the model before it asked the plugin
+                return []
+            with open(path) as lines:
+                return [json.loads(line) for line in lines]
 
     @property
     def memory(self) -> tuple[str, int, int]:
@@ -140,6 +159,10 @@ def to_numpy(value: ort.OrtValue) -> np.ndarray:
         value = host
     size = value.tensor_size_in_bytes()
     raw = ctypes.string_at(value.data_ptr(), size) if size else b""
+    if numpy_type in (np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4)):  # two to a byte, low half first
+        packed = np.frombuffer(raw, np.uint8)
+        halves = np.stack([packed & 15, packed >> 4], -1).ravel()[: int(np.prod(value.shape()))]
+        raw = halves.tobytes()  # NumPy's 4-bit types read the low half of a byte
     return np.frombuffer(raw, numpy_type).reshape(value.shape())
 
 
@@ -200,7 +223,7 @@ def reference(case: Case, inputs: Sequence[np.ndarray | None]) -> list[np.ndarra
         ]
         result = case.ref(*wide, **case.attrs)
         return [np.asarray(r) for r in (result if isinstance(result, tuple) else (result,))]
-    used = [None if x is None else widen(x) for x in inputs] if case.oracle == "f32" else list(inputs)
+    used = [None if x is None else widen(x, case.oracle) for x in inputs]
     return run_plain(cpu_session(build_model(case, used)), feeds_of(case, used))
 
 

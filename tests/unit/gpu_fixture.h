@@ -33,8 +33,7 @@ class GpuTest : public testing::Test {
   }
   template <class T>
   Tensor Upload(DType type, const std::vector<T>& values) {
-    Tensor t =
-        Make(type, {static_cast<int64_t>(BytesOf(DType::kU8, values.size() * sizeof(T)) * 8 / BitsOf(type))});
+    Tensor t = Make(type, {static_cast<int64_t>(values.size() * sizeof(T) * 8 / BitsOf(type))});
     device_->Upload(values.data(), t.device.address, t.bytes());
     return t;
   }

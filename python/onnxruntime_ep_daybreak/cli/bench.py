@@ -39,7 +39,7 @@ def command(
         rows = _language_model(model, ep, options, prompt_tokens, new_tokens, repeat)
     else:
         rows = _onnx(model, ep, device, options, inputs, parse_dims(dim), repeat)
-    rows = {"model": str(model), "device": used_device(ep, device), **rows}
+    rows = {"model": str(model), **rows}
     if as_json:
         print(json.dumps(rows))
         return
@@ -68,6 +68,7 @@ def _language_model(
         prefill.append(seconds)
         decode.append(statistics.median(steps))
     return {
+        "device": lm.device,
         "load_s": load,
         "prompt_tokens": prompt_tokens,
         "new_tokens": new_tokens,
@@ -111,6 +112,7 @@ def _onnx(
         session.run(None, feeds)
         seconds.append(time.perf_counter() - start)
     return {
+        "device": used_device(ep, device),
         "load_s": load,
         "first_run_ms": seconds[0] * 1e3,
         "run_ms": statistics.median(seconds[1:]) * 1e3,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import DaybreakError
-from .common import Ep, ModelDir, Option, Provider, err, out, parse_pairs, used_device
+from .common import Ep, ModelDir, Option, Provider, err, out, parse_pairs
 from .generate import MaxTokens, Seed, System, Temperature, TopK, TopP, generation_module
 
 _HELP = "/clear starts anew, /exit or Ctrl-D ends, Ctrl-C stops an answer"
@@ -97,7 +97,7 @@ def command(
     conversation = Conversation(lm, sampling, system)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  # line editing for input()
-    out.print(f"{model} on {used_device(ep)}; {_HELP}", style="dim", highlight=False, soft_wrap=True)
+    out.print(f"{model} on {lm.device}; {_HELP}", style="dim", highlight=False, soft_wrap=True)
     while True:
         try:
             text = input("> ").strip()

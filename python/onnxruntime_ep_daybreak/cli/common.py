@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import enum
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import onnxruntime as ort
 import typer
 from rich.console import Console
 
 from ..errors import DaybreakError
-from ..library import devices, is_software
+from ..library import device_label, devices
 
-out = Console()
+# Tables that go to a file or another program are not squeezed into a terminal's default width.
+out = Console(width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True)
 
 
@@ -47,22 +49,17 @@ def parse_pairs(pairs: list[str] | None, what: str) -> dict[str, str]:
     return result
 
 
-def device_label(device: ort.OrtEpDevice) -> str:
-    """One line that names a device, e.g. "llvmpipe (Vulkan, software)"."""
-    data: dict[str, Any] = device.ep_metadata
-    name = data.get("name") or data.get("adapter") or device.device.vendor or "device"
-    details = [data[k] for k in ("backend",) if data.get(k)]
-    if is_software(device):
-        details.append("software")
-    return f"{name} ({', '.join(details)})" if details else str(name)
-
-
 def used_device(ep: Provider, device: int = 0) -> str:
     """The name of the device that a command runs on, for its output."""
     if ep is Provider.cpu:
         return "CPU"
     found = devices()
     return device_label(found[device]) if device < len(found) else "Daybreak"
+
+
+def short(ep_name: str) -> str:
+    """A provider's name as tables show it."""
+    return ep_name.removesuffix("ExecutionProvider")
 
 
 def require_file(path: Path) -> None:

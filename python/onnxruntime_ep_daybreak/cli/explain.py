@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from ..placement import Node, explain
-from .common import Device, ModelFile, Option, out, parse_pairs, require_file
+from .common import Device, ModelFile, Option, out, parse_pairs, require_file, short
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
         return
     out.print(_list(found) if nodes else _summary(found))
     totals = Counter(node.ep for node in found)
-    out.print(", ".join(f"{ep}: {n} nodes" for ep, n in totals.most_common()), highlight=False)
+    out.print(", ".join(f"{short(ep)}: {n} nodes" for ep, n in totals.most_common()), highlight=False)
 
 
 def _op(node: Node) -> str:
@@ -40,7 +40,7 @@ def _op(node: Node) -> str:
 def _list(nodes: list[Node]) -> Table:
     table = Table("node", "operator", "provider", "reason")
     for node in nodes:
-        table.add_row(node.name, _op(node), node.ep, node.reason)
+        table.add_row(node.name, _op(node), short(node.ep), node.reason)
     return table
 
 
@@ -51,5 +51,5 @@ def _summary(nodes: list[Node]) -> Table:
         groups.setdefault((node.ep, _op(node), node.reason), []).append(node)
     table = Table("provider", "operator", "nodes", "example", "reason")
     for (ep, op, reason), members in sorted(groups.items()):
-        table.add_row(ep, op, str(len(members)), members[0].name, reason)
+        table.add_row(short(ep), op, str(len(members)), members[0].name, reason)
     return table

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DaybreakError
-from .common import Ep, ModelDir, Option, Provider, err, parse_pairs, used_device
+from .common import Ep, ModelDir, Option, Provider, err, parse_pairs
 
 MaxTokens = Annotated[int, typer.Option("--max-tokens", "-n", min=1, help="Longest answer, in tokens.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0 takes the most probable token.")]
@@ -55,7 +55,7 @@ def command(
     print()
     err.print(
         f"prefill {stats.prompt_tokens} tokens, {stats.prefill_rate:.1f} tokens/s; "
-        f"decode {stats.new_tokens} tokens, {stats.decode_rate:.1f} tokens/s; {used_device(ep)}",
+        f"decode {stats.new_tokens} tokens, {stats.decode_rate:.1f} tokens/s; {lm.device}",
         highlight=False,
         soft_wrap=True,
     )

@@ -9,8 +9,8 @@ import onnxruntime as ort
 import typer
 from rich.table import Table
 
-from ..library import devices, get_ep_name, get_library_path
-from .common import device_label, out
+from ..library import device_label, devices, get_ep_name, get_library_path
+from .common import out
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -21,6 +21,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         "library": path,
         "execution provider": get_ep_name(),
         "onnxruntime": ort.__version__,
+        "WebGPU": _implementation(found),
         "devices": [
             {
                 "label": device_label(d),
@@ -38,7 +39,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     if as_json:
         print(json.dumps(facts, indent=2))
         return
-    for key in ("library", "execution provider", "onnxruntime"):
+    for key in ("library", "execution provider", "onnxruntime", "WebGPU"):
         out.print(f"[bold]{key}[/bold]: {facts[key]}", highlight=False, soft_wrap=True)
     if not found:
         out.print("no WebGPU device was found")
@@ -49,3 +50,11 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         for key, value in {**device["metadata"], **device["hardware_metadata"]}.items():
             table.add_row(key, value)
         out.print(table)
+
+
+def _implementation(found: list[ort.OrtEpDevice]) -> str:
+    """The WebGPU implementation that the plugin loaded, and its file."""
+    if not found:
+        return "none with a device"
+    data = found[0].ep_metadata
+    return f"{data.get('webgpu_implementation', 'unknown')} ({data.get('webgpu_library', 'unknown file')})"

@@ -13,7 +13,7 @@ from rich.table import Table
 from ..errors import DaybreakError
 from ..feeds import load_feeds, random_feeds
 from ..placement import assigned, counts, recording
-from .common import Device, Ep, ModelFile, Option, Provider, out, parse_pairs, session_for, used_device
+from .common import Device, Ep, ModelFile, Option, Provider, out, parse_pairs, session_for, short, used_device
 
 Inputs = Annotated[
     Path | None, typer.Option("--inputs", "-i", help="A .npz file with an array for each input.")
@@ -49,7 +49,7 @@ def command(
     out.print(f"{used_device(ep, device)}: first run {seconds * 1e3:.1f} ms", highlight=False, soft_wrap=True)
     for name, ops in counts(assigned(session)).items():
         listed = ", ".join(f"{op} {n}" for op, n in ops.most_common())
-        out.print(f"{name}: {ops.total()} nodes ({listed})", highlight=False, soft_wrap=True)
+        out.print(f"{short(name)}: {ops.total()} nodes ({listed})", highlight=False, soft_wrap=True)
     names = [o.name for o in session.get_outputs()]
     worst = _compare(names, results, reference.run(None, feeds))
     if save is not None:

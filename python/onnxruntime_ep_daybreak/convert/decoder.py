@@ -71,8 +71,8 @@ class DecoderBuilder:
         """seqlens_k = valid tokens - 1 [b, 1] and the total length, both int32, from the attention mask."""
         g = self.g
         self.valid = g.node("ReduceSum", "/model/mask/ReduceSum", [mask, g.ints([1])], keepdims=1)
-        last = g.node("Sub", "/model/mask/Sub", [self.valid, g.ints([1])])
-        self.seqlens = g.node("Cast", "/model/mask/seqlens_k", [last], to=TensorProto.INT32)
+        self.last = g.node("Sub", "/model/mask/Sub", [self.valid, g.ints([1])])
+        self.seqlens = g.node("Cast", "/model/mask/seqlens_k", [self.last], to=TensorProto.INT32)
         shape = g.node("Shape", "/model/mask/Shape", [mask])
         total = g.node("Gather", "/model/mask/Gather", [shape, g.ints(1)], axis=0)
         self.total = g.node("Cast", "/model/mask/total_length", [total], to=TensorProto.INT32)
@@ -201,25 +201,19 @@ class DecoderBuilder:
     def _last_position(self, x: str) -> str:
         """The last valid position of each row: [b, s, hidden] -> [b, 1, hidden].
 
-        A row that has fewer valid tokens than the longest one ends that much earlier, so its index is
-        s - 1 + valid - max(valid), but not below 0 (rows of one new token after an uneven prompt). Unlike the
-        mask's length, this also holds where the mask has the length of the whole cache.
+        A row that has fewer valid tokens than the longest one ends that much earlier, so its index counted from
+        the end is valid - max(valid) - 1, but not below -s (rows of one new token after an uneven prompt). This
+        also holds where the mask has the length of the whole cache. Nothing here comes from a shape, so that all
+        of it can run on the device: -s is the sum of a row of min(token, -1).
         """
         g, base = self.g, "/model/last_position"
         peak = g.node("ReduceMax", f"{base}/ReduceMax", [self.valid], keepdims=1)
-        lag = g.node("Sub", f"{base}/lag", [self.valid, peak])
-        shape = g.node("Shape", f"{base}/Shape", [self.ids])
-        batch = g.node("Gather", f"{base}/batch", [shape, g.ints(0)], axis=0)
-        steps = g.node("Gather", f"{base}/steps", [shape, g.ints(1)], axis=0)
-        end = g.node("Mul", f"{base}/end", [batch, steps])
-        first = g.node("Range", f"{base}/first", [g.ints(0), end, steps])
-        first = g.node("Unsqueeze", f"{base}/first_column", [first, g.ints([1])])
-        offset = g.node("Sub", f"{base}/offset", [steps, g.ints(1)])
-        last = g.node("Add", f"{base}/last", [first, offset])
-        index = g.node("Add", f"{base}/index", [last, lag])
-        index = g.node("Max", f"{base}/Max", [index, first])
-        flat = g.node("Reshape", f"{base}/Reshape", [x, g.ints([-1, self.d.hidden])])
-        return g.node("Gather", f"{base}/Gather", [flat, index], axis=0)
+        index = g.node("Sub", f"{base}/Sub", [self.last, peak])
+        ones = g.node("Min", f"{base}/Min", [self.ids, g.ints([-1])])
+        least = g.node("ReduceSum", f"{base}/ReduceSum", [ones, g.ints([1])], keepdims=1)
+        index = g.node("Max", f"{base}/Max", [index, least])
+        row = g.node("GatherND", f"{base}/GatherND", [x, index], batch_dims=1)
+        return g.node("Unsqueeze", f"{base}/Unsqueeze", [row, g.ints([1])])
 
     def _head(self, x: str, weight: Weight, tied: bool) -> None:
         g, d = self.g, self.d

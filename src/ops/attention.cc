@@ -1,0 +1,91 @@
+#include "ops/attention.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace daybreak {
+namespace {
+
+uint32_t WidthOf(const Attention& a) {
+  for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at, &a.out_at})
+    if ((at->batch | at->head | at->row | at->first) % 4 != 0) return 1;
+  return (a.head | a.v_head) % 4 == 0 ? 4 : 1;
+}
+
+Ints InVectors(const HeadLayout& at, uint32_t width) {
+  return {U32(at.batch / width), U32(at.head / width), U32(at.row / width), U32(at.first / width)};
+}
+
+struct Tile {
+  uint32_t wg, rows, keys;
+};
+
+// Query rows that share each key read, as many as workgroup memory holds and as there are.
+Tile TileOf(const Attention& a, const DeviceInfo& device) {
+  const uint32_t wg = device.software ? 32 : 128;
+  const uint32_t keys = device.software ? 32 : 64;
+  uint32_t rows = std::min(Pow2(a.seq * (a.heads / a.kv_heads)), device.software ? 8u : 16u);
+  const auto bytes = [&] { return rows * 4 * static_cast<uint64_t>(a.head + keys + 2) + wg * 4; };
+  while (rows > wg / keys && bytes() > device.workgroup_bytes) rows /= 2;
+  Check(bytes() <= device.workgroup_bytes, "Attention: a head of ", a.head, " elements exceeds the ",
+        device.workgroup_bytes, " bytes of workgroup memory.");
+  return {wg, std::max(rows, wg / keys), keys};
+}
+
+// What the score function needs (lib/attention_score.wgsl).
+void AddScoreParts(Dispatch& d, const Attention& a) {
+  const bool sink = a.sink != nullptr || a.smooth;
+  for (const Const& c :
+       {Const{"CAUSAL", a.causal}, Const{"WINDOW", a.window > 0}, Const{"SOFTCAP", a.softcap > 0},
+        Const{"BIAS", a.bias != nullptr}, Const{"SINK", sink}, Const{"SINK_INPUT", a.sink != nullptr},
+        Const{"SEQLENS", a.seqlens != nullptr}})
+    d.consts.push_back(c);
+  if (a.seqlens) d.in.push_back({"seqlens", a.seqlens});
+  if (a.bias) d.in.push_back({"bias", a.bias});
+  if (a.sink) d.in.push_back({"sink", a.sink});
+  if (a.bias)
+    d.params.push_back({"bias_stride", Ints{U32(a.bias_at.batch), U32(a.bias_at.head), U32(a.bias_at.row)}});
+  if (a.softcap > 0) d.params.push_back({"softcap", a.softcap});
+  if (a.window > 0) d.params.push_back({"window", U32(a.window)});
+}
+
+}  // namespace
+
+uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
+
+void Attend(Plan& p, const Attention& a) {
+  if (a.out->count() == 0) return;
+  const uint32_t width = WidthOf(a);
+  const Tile tile = TileOf(a, p.Device());
+  const int64_t group = a.heads / a.kv_heads;
+  const int64_t tiles = CeilDiv<int64_t>(a.seq * group, tile.rows);
+  const float scale = a.scale != 0 ? a.scale : 1 / std::sqrt(static_cast<float>(a.head));
+  Dispatch d{.shader = "attention_tile",
+             .consts = {{"WG", tile.wg},
+                        {"BM", tile.rows},
+                        {"BN", tile.keys},
+                        {"D", U32(a.head / width)},
+                        {"DV", U32(a.v_head / width)},
+                        {"DV_POW2", Pow2(a.v_head / width)},
+                        {"V", width == 4 ? "vec4<f32>" : "f32"},
+                        {"VECTOR", width == 4}},
+             .in = {{"q", a.q, width}, {"k", a.k, width}, {"v", a.v, width}},
+             .out = {{"y", a.out, width}},
+             .params = {{"q_stride", InVectors(a.q_at, width)},
+                        {"k_stride", InVectors(a.k_at, width)},
+                        {"v_stride", InVectors(a.v_at, width)},
+                        {"y_stride", InVectors(a.out_at, width)},
+                        {"tiles", U32(tiles)},
+                        {"group", U32(group)},
+                        {"kv_heads", U32(a.kv_heads)},
+                        {"seq", U32(a.seq)},
+                        {"keys", U32(a.keys)},
+                        {"past", U32(a.past)},
+                        {"scale", scale}},
+             .grid = {tiles * a.kv_heads * a.batch}};
+  AddScoreParts(d, a);
+  p.Run(d);
+}
+
+}  // namespace daybreak

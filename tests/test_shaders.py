@@ -1,0 +1,61 @@
+"""Every shader that the case table renders compiles with tint, independently of the WebGPU library in use."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases import all_cases
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def dumped(
+    library: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[Path]:
+    """The text of every shader that a run of the table compiles: this run, if the whole table is part of it."""
+    if sum(getattr(item, "originalname", "") == "test_op" for item in request.session.items) == len(
+        all_cases()
+    ):
+        return sorted(Path(os.environ["DAYBREAK_SHADER_DUMP"]).glob("*.wgsl"))
+    folder = tmp_path_factory.mktemp("shaders")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        str(ROOT / "tests/test_ops.py"),
+        "-p",
+        "no:cacheprovider",
+    ]
+    variables = {"DAYBREAK_SHADER_DUMP": str(folder), "DAYBREAK_LIBRARY": str(library)}
+    subprocess.run(command, capture_output=True, timeout=900, env={**os.environ, **variables}, cwd=ROOT)
+    return sorted(folder.glob("*.wgsl"))
+
+
+def errors_of(shader: Path) -> str:
+    """What tint says about a shader; "" when it compiles."""
+    run = subprocess.run(["tint", shader, "-f", "wgsl", "-o", os.devnull], capture_output=True, text=True)
+    return "" if run.returncode == 0 else f"{shader.name}: {run.stderr.strip()[:500]}"
+
+
+@pytest.mark.skipif(shutil.which("tint") is None, reason="tint is not on PATH")
+def test_every_shader_compiles(dumped: list[Path]) -> None:
+    assert len(dumped) > 100, f"the table compiled only {len(dumped)} shaders"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        wrong = [error for error in pool.map(errors_of, dumped) if error]
+    assert not wrong, "\n".join(wrong[:20])
+
+
+def test_every_entry_shader_has_a_case(dumped: list[Path]) -> None:
+    """A shader that no case reaches is not tested at all."""
+    reached = {re.sub(r"-\d+$", "", path.stem) for path in dumped}
+    entries = {p.stem for p in (ROOT / "src/ops").glob("*.wgsl") if "@compute" in p.read_text()}
+    assert not entries - reached, f"no case of the table runs {sorted(entries - reached)}"
