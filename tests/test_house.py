@@ -127,3 +127,15 @@ def test_nothing_is_left_for_later():
         if marker.search(line)
     ]
     assert not wrong, wrong
+
+
+def test_variables_in_blocks_have_initialisers():
+    # Some implementations zero a variable of an inner block once, not each time the block is entered.
+    bare = re.compile(r"^ {4,}var \w+: [^=;]*;")
+    wrong = [
+        f"{show(path)}:{number}: {line.strip()}"
+        for path in SHADERS
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if bare.match(line)
+    ]
+    assert not wrong, "Give these an initialiser, for example array<f32, N>():\n" + "\n".join(wrong)

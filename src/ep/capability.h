@@ -5,8 +5,7 @@
 
 namespace daybreak {
 
-// Claims nodes of `graph` in `support`; logs the reason for each one that is left and writes explainFile. In
-// sessions with graph capture, what keeps the graph from being captured is logged as errors.
+// Claims nodes of `graph` in `support`; logs the reason for each one that is left and writes explainFile.
 void ClaimNodes(const Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support);
 
 }  // namespace daybreak
