@@ -19,9 +19,11 @@ std::string Difference(const DeviceOptions& have, const DeviceOptions& want) {
   return "";
 }
 
-bool IsIdle(const Device& device) {
-  const MemoryStats stats = device.Memory();
-  return stats.in_use[0] + stats.in_use[1] + stats.in_use[2] == 0;
+// No session and no value is on the device.
+bool IsIdle(const std::shared_ptr<Device>& device) {
+  const MemoryStats stats = device->Memory();
+  const auto in_use = [&](MemoryKind kind) { return stats.in_use[static_cast<size_t>(kind)]; };
+  return device.use_count() == 1 && in_use(MemoryKind::kTensor) == 0 && in_use(MemoryKind::kScratch) == 0;
 }
 
 }  // namespace
@@ -38,7 +40,7 @@ bool Slot::Has(const OrtMemoryDevice* device) const {
 
 std::shared_ptr<Device> Slot::OpenSession(const DeviceOptions& options, const OrtLogger* logger) {
   std::lock_guard lock(mutex_);
-  if (device_ && sessions_ == 0 && !Difference(device_->Options(), options).empty() && IsIdle(*device_))
+  if (device_ && sessions_ == 0 && !Difference(device_->Options(), options).empty() && IsIdle(device_))
     device_.reset();
   device_ = gpu_.Open(adapter_.index, options);
   if (const std::string key = Difference(device_->Options(), options); !key.empty())
