@@ -27,7 +27,8 @@ Unit UnitOfLines(const Lines& lines, DType type) {
 // Writes inputs [from, to), which start at element `start` of each line.
 void Join(Plan& p, const Tensor* y, const Lines& lines, const Unit& unit, size_t from, size_t to,
           int64_t start) {
-  Dispatch d{.shader = "concat"};
+  const bool partial = to - from < lines.x.size();
+  Dispatch d = MoveTo("concat", y, unit, partial);
   Ints ends;
   int64_t span = 0;
   for (size_t k = 0; k < kMaxInputs; ++k) d.consts.push_back({kHas[k], from + k < to});
@@ -36,20 +37,17 @@ void Join(Plan& p, const Tensor* y, const Lines& lines, const Unit& unit, size_t
     span += lines.length[k];
     ends.push_back(U32(span / unit.elements));
   }
-  d.out = {{"y", y, unit.width, View::kWords}};
-  // Whole words belong to one input each. Otherwise threads walk the words of y and keep the elements of
-  // other passes.
-  const int64_t bits = static_cast<int64_t>(BitsOf(y->type));
-  const int64_t threads =
-      unit.words() ? lines.outer * span / unit.elements : CeilDiv(y->count() * bits, int64_t{32});
-  d.consts.push_back({"WORDS", unit.words()});
-  d.consts.push_back({"BITS", static_cast<uint32_t>(unit.words() ? 32 : bits)});
-  d.params = {{"ends", ends},
-              {"size", U32(unit.words() ? threads : y->count())},
-              {"start", U32(start / unit.elements)},
-              {"span", U32(span / unit.elements)},
-              {"line", U32(lines.total / unit.elements)}};
-  d.grid = {CeilDiv(threads, kMoveGroup)};
+  d.consts.push_back({"PARTIAL", partial});
+  if (partial && unit.words()) {  // each unit is one input's, so the threads walk the span only
+    const int64_t units = lines.outer * span / unit.elements;
+    d.params.clear();
+    d.params.push_back({"size", U32(units)});
+    d.grid = {CeilDiv(units, kMoveGroup)};
+  }
+  d.params.push_back({"ends", ends});
+  d.params.push_back({"start", U32(start / unit.elements)});
+  d.params.push_back({"span", U32(span / unit.elements)});
+  d.params.push_back({"line", U32(lines.total / unit.elements)});
   p.Run(d);
 }
 

@@ -1,6 +1,6 @@
 // y[o, m, r] = (data[d] - zero point) * scale for d = [o, indices[m], r], zero where the index is out of range. Values
-// have BITS bits, low bits of a word first. The scale of value d is that of its block along the blocked axis; zero points
-// are laid out like the scales, in rows of `zero_row` values.
+// have BITS bits, low bits of a word first. The scale of value d is that of its block along the blocked axis; zero
+// points are laid out like the scales, in rows of `zero_row` values.
 //   data, indices (words), scales, zero_points? (words) -> y
 //   consts: BITS, SIGNED, ZERO (the default zero point), ZERO_POINTS, INDEX_WORDS
 //   params: size, count (of indices), dim (gathered), inner, blocked_dim, blocked_stride, block, blocks, and for zero
@@ -14,13 +14,6 @@ fn value_of(word: u32, i: u32) -> i32 {
   return bitcast<i32>(extractBits(word, shift, BITS));
 }
 
-fn scale_index(d: u32) -> u32 {
-  let line = d / params.blocked_stride;
-  let outer = line / params.blocked_dim;
-  let block = (line - outer * params.blocked_dim) / params.block;
-  return (outer * params.blocks + block) * params.blocked_stride + (d - line * params.blocked_stride);
-}
-
 fn zero_of(scale: u32) -> i32 {
 #if ZERO_POINTS
   let row = scale / params.scale_row;
@@ -31,14 +24,41 @@ fn zero_of(scale: u32) -> i32 {
 #endif
 }
 
-fn y_at(i: u32) -> y_v {
+// The run of values of one row and one block that the last value lay in: value i of y is value i + run_shift of data.
+var<private> run_end = 0u;
+var<private> run_shift = 0u;
+var<private> run_scale = 0.0;
+var<private> run_zero = 0;
+var<private> run_exists = false;
+
+fn enter_run(i: u32) {
   let row = i / params.inner;
   let outer = row / params.count;
+  let within = i - row * params.inner;
   let index = index_at(row - outer * params.count, params.dim);
-  if (index == NO_INDEX) { return 0.0; }
-  let d = (outer * params.dim + index) * params.inner + (i - row * params.inner);
-  let scale = scale_index(d);
-  return f32(value_of(data[d / PER_WORD], d) - zero_of(scale)) * scales_get(scale);
+  run_exists = index != NO_INDEX;
+  if (!run_exists) {
+    run_end = i + params.inner - within;
+    return;
+  }
+  let d = (outer * params.dim + index) * params.inner + within;
+  run_shift = d - i;
+  let line = d / params.blocked_stride;
+  let blocked_outer = line / params.blocked_dim;
+  let c = line - blocked_outer * params.blocked_dim;
+  let block = c / params.block;
+  let left = min((block + 1u) * params.block, params.blocked_dim) - c;
+  run_end = i + select(1u, min(left, params.inner - within), params.blocked_stride == 1u);
+  let scale = (blocked_outer * params.blocks + block) * params.blocked_stride + (d - line * params.blocked_stride);
+  run_scale = scales_get(scale);
+  run_zero = zero_of(scale);
+}
+
+fn y_at(i: u32) -> y_v {
+  if (i >= run_end) { enter_run(i); }
+  if (!run_exists) { return 0.0; }
+  let d = i + run_shift;
+  return f32(value_of(data[d / PER_WORD], d) - run_zero) * run_scale;
 }
 
 @compute @workgroup_size(256)

@@ -1,6 +1,7 @@
 #include "ops/move.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace daybreak {
@@ -16,16 +17,29 @@ Unit UnitOf(DType type, std::initializer_list<int64_t> runs) {
   return {};
 }
 
-Dispatch MoveOf(const char* shader, const Tensor* x, const Tensor* y, const Unit& unit) {
-  const Bind out{"y", y, unit.width, unit.view};
+Dispatch MoveTo(const char* shader, const Tensor* y, const Unit& unit, bool partial) {
+  constexpr std::array<const char*, 5> kUnitTypes{"", "u32", "vec2<u32>", "", "vec4<u32>"};
+  const auto bits = static_cast<uint32_t>(unit.words() ? 32 : BitsOf(y->type));
+  const bool quads = !partial && unit.width < 4 && y->bytes() % 16 == 0;
+  const Bind out = quads ? Bind{"y", y, 4, View::kWords} : Bind{"y", y, unit.width, unit.view};
   const int64_t units = y->count() / unit.elements;
-  const int64_t threads = unit.words() ? units : CeilDiv<int64_t>(units, PerThread(out));
+  int64_t threads = unit.words() ? units : CeilDiv<int64_t>(units, PerThread(out));
+  if (quads) threads = static_cast<int64_t>(y->bytes() / 16);
   return {.shader = shader,
-          .consts = {{"WORDS", unit.words()}},
-          .in = {{"x", x, unit.width, unit.view}},
+          .consts = {{"unit_t", kUnitTypes[unit.width]},
+                     {"WORDS", unit.words()},
+                     {"PAIRS", unit.width == 2},
+                     {"BITS", bits},
+                     {"QUADS", quads}},
           .out = {out},
           .params = {{"size", U32(units)}},
           .grid = {CeilDiv(threads, kMoveGroup)}};
+}
+
+Dispatch MoveOf(const char* shader, const Tensor* x, const Tensor* y, const Unit& unit) {
+  Dispatch d = MoveTo(shader, y, unit);
+  d.in.push_back({"x", x, unit.width, unit.view});
+  return d;
 }
 
 Axes Merged(const Axes& axes) {

@@ -11,8 +11,8 @@ namespace daybreak {
 // Threads of a workgroup in the shaders that move data.
 inline constexpr int64_t kMoveGroup = 256;
 
-// The piece that one thread moves: `elements` elements of the tensor, seen as u32 words, or, when not even
-// one word divides the runs (1-, 2- and half-byte types at odd positions), one element of the raw type.
+// The piece that moves at once: `elements` elements of the tensor, seen as u32 words, or, when not even one
+// word divides the runs (1-, 2- and half-byte types at odd positions), one element of the raw type.
 struct Unit {
   int64_t elements = 1;
   View view = View::kRaw;
@@ -25,9 +25,13 @@ struct Unit {
 // matter.
 Unit UnitOf(DType type, std::initializer_list<int64_t> runs);
 
-// A dispatch of a shader that includes lib/move.wgsl: y[i] = x[source(i)] for every unit i of y. Gives the
-// constant WORDS, the bindings x and y, the parameter `size` and the grid; the caller adds what source()
-// reads.
+// A dispatch of a shader that includes lib/move.wgsl: fills y unit by unit. Gives the constants of that
+// snippet, the output, the parameter `size` and the grid; the caller adds what the shader's unit_at() reads.
+// Where units are shorter than 16 bytes, a thread writes several of them, unless `partial`: then y keeps some
+// of its values.
+Dispatch MoveTo(const char* shader, const Tensor* y, const Unit& unit, bool partial = false);
+
+// The same with the input x, which is seen in units.
 Dispatch MoveOf(const char* shader, const Tensor* x, const Tensor* y, const Unit& unit);
 
 // One axis of an output whose element c is read at (c % wrap) * stride; wrap divides size.

@@ -122,8 +122,7 @@ void Pad(Plan& p) {
   Dispatch d = MoveOf("pad", x, y, unit);
   d.consts.push_back({"RANK", static_cast<uint32_t>(lines.size())});
   d.consts.push_back({"MODE", static_cast<uint32_t>(mode)});
-  d.consts.push_back({"TWO", unit.words() && unit.width == 2});
-  d.consts.push_back({"FOUR", unit.words() && unit.width == 4});
+  d.consts.push_back({"FOUR", unit.width == 4});
   d.params.push_back({"dims", dims});
   d.params.push_back({"extents", extents});
   d.params.push_back({"before", before});

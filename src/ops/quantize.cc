@@ -79,12 +79,15 @@ void DynamicQuantize(Plan& p) {
   const Tensor* y = p.Out(0, x->shape);
   const Tensor* scale = p.Out(1, {});
   const Tensor* zero = p.Out(2, {});
-  const int64_t groups = std::clamp<int64_t>(CeilDiv(x->count(), 16 * kGroup), 1, kGroup);
+  const uint32_t width = x->count() % 4 == 0 ? 4 : 1;
+  const int64_t reads = x->count() / width;
+  const int64_t groups = std::clamp<int64_t>(CeilDiv(reads, 8 * kGroup), 1, 2048);
   const Tensor* parts = p.Scratch(DType::kF32, {groups, 2});
   p.Run({.shader = "quantize_range",
-         .in = {{"x", x}},
+         .consts = {{"WIDE", width == 4}},
+         .in = {{"x", x, width}},
          .out = {{"parts", parts, 2}},
-         .params = {{"size", U32(x->count())}, {"groups", U32(groups)}},
+         .params = {{"size", U32(reads)}, {"groups", U32(groups)}},
          .grid = {groups}});
   p.Run({.shader = "quantize_range_end",
          .in = {{"parts", parts, 2}},

@@ -16,6 +16,7 @@ void ReverseSequence(Plan& p) {
   Dispatch d = MoveOf("reverse_sequence", x, y, unit);
   d.consts.push_back({"TIME_FIRST", time == 0});
   d.in.push_back({"lengths", lengths, 1, View::kWords});
+  d.params.push_back({"steps", U32(x->shape[static_cast<size_t>(time)])});
   d.params.push_back({"columns", U32(x->shape[1])});
   d.params.push_back({"inner", U32(inner / unit.elements)});
   p.Run(d);
