@@ -1,9 +1,11 @@
 """The generated pages say what the sources say, and documents point to files that exist."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import cases
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +30,29 @@ def test_paths_exist(document: str) -> None:
     text = (ROOT / document).read_text()
     folders = "src|tests|docs|tools|cmake|python|bench|examples"
     named = set(re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]*\w)", text))
+    named = {n for n in named if not re.search(r"/[A-Z]+\b", n)}  # NAME and the like stand for any
     links = set(re.findall(r"\]\((?!https?:|#)([^)#]+)", text))
     missing = [n for n in sorted(named) if not (ROOT / n).exists() and not list(ROOT.glob(n + ".*"))]
     missing += [n for n in sorted(links) if not ((ROOT / document).parent / n).exists()]
     assert not missing, f"{document} names {missing}"
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.S)
+
+
+def test_the_example_operator_compiles() -> None:
+    (code,) = blocks("docs/add-an-op.md", "cpp")
+    command = ["c++", "-std=c++20", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-fsyntax-only"]
+    command += [f"-I{ROOT / 'src'}", "-x", "c++", "-"]
+    result = subprocess.run(command, input=code, capture_output=True, text=True)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+
+
+def test_the_example_cases_run() -> None:
+    (code,) = blocks("docs/add-an-op.md", "python")
+    before = len(cases._CASES)
+    exec(code, {})
+    added = cases._CASES[before:]
+    del cases._CASES[before:]
+    assert [c.op for c in added] == ["Softmax"] * 6

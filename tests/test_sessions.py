@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.process import run_python
+from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, one_node, rolled
 from onnx import TensorProto, helper
@@ -69,12 +69,6 @@ def test_one_session_in_threads(daybreak: Daybreak) -> None:
             np.testing.assert_array_equal(session.run(None, {"x": x})[0], rolled(x, 6))
 
     in_threads(4, body)
-
-
-def resident() -> int:
-    """Bytes of this process in memory; a software device's memory is part of it."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_sessions_in_a_loop_leave_nothing_behind(daybreak: Daybreak) -> None:

@@ -4,6 +4,7 @@
 #include <set>
 #include <sstream>
 
+#include "ep/capture_rules.h"
 #include "ep/cpu_preferred.h"
 #include "ep/explain.h"
 #include "ep/match.h"
@@ -59,8 +60,7 @@ void Sort(std::vector<Candidate>& nodes) {
   nodes = std::move(sorted);
 }
 
-std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
-                                 OrtEpGraphSupportInfo* support) {
+std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph) {
   std::vector<const OrtNode*> nodes(Get<size_t>(api.ort->Graph_GetNumNodes, graph));
   if (!nodes.empty()) Ok(api.ort->Graph_GetNodes(graph, nodes.data(), nodes.size()));
   const std::set<std::string> forced = ForcedToCpu(session.options);
@@ -69,30 +69,46 @@ std::vector<Candidate> ReadGraph(const Session& session, const OrtGraph* graph,
     Candidate candidate{.node = ReadNode(session, node)};
     const char* assigned = Get<const char*>(api.ort->Node_GetEpName, node);
     candidate.assigned = assigned ? assigned : "";
+    candidate.has_subgraphs = Get<size_t>(api.ort->Node_GetNumSubgraphs, node) > 0;
     Match match = FindRow(candidate.node.view);
     candidate.row = match.row;
     candidate.reason = std::move(match.reason);
-    if (!candidate.assigned.empty() && candidate.assigned != session.ep_name) {
+    if (!candidate.assigned.empty() && candidate.assigned != session.ep_name)
       candidate.Decline("another execution provider runs it");
-    } else if (forced.contains(candidate.node.view.name)) {
+    else if (forced.contains(candidate.node.view.name))
       candidate.Decline("forceCpuNodeNames lists it");
-    } else if (candidate.row != nullptr) {
-      if (std::string reason = LookUpReason(support, node); !reason.empty())
-        candidate.Decline(std::move(reason));
-    }
     list.push_back(std::move(candidate));
   }
   Sort(list);
   return list;
 }
 
+void PrepareCapture(const Session& session, std::vector<Candidate>& nodes) {
+  SendShapesToDevice(nodes);
+  for (const std::string& obstacle : CaptureObstacles(nodes))
+    Log(session.logger, ORT_LOGGING_LEVEL_ERROR,
+        Join("The model cannot be captured (enableGraphCapture): ", obstacle, "."));
+}
+
+void Claim(const Candidate& node, OrtEpGraphSupportInfo* support) {
+  if (!node.on_device) return Ok(api.ep->EpGraphSupportInfo_AddSingleNode(support, node.node.node));
+  const OrtNodeFusionOptions options{.ort_version_supported = kOrtApi, .drop_constant_initializers = false};
+  Ok(api.ep->EpGraphSupportInfo_AddNodesToFuse(support, &node.node.node, 1, &options));
+}
+
 }  // namespace
 
 void ClaimNodes(const Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support) {
-  std::vector<Candidate> nodes = ReadGraph(session, graph, support);
+  std::vector<Candidate> nodes = ReadGraph(session, graph);
   if (session.cpu_fallback) PreferCpu(nodes, session.capture);
-  for (const Candidate& node : nodes)
-    if (node.row != nullptr) Ok(api.ep->EpGraphSupportInfo_AddSingleNode(support, node.node.node));
+  if (session.capture) PrepareCapture(session, nodes);
+  for (Candidate& node : nodes) {
+    if (node.row == nullptr) continue;
+    if (std::string reason = LookUpReason(support, node.node.node); !reason.empty())
+      node.Decline(std::move(reason));
+    else
+      Claim(node, support);
+  }
   Explain(session, nodes);
 }
 

@@ -23,6 +23,8 @@ int GraphId(const OrtRunOptions* options) {
 
 void Capture::Begin(const OrtRunOptions* options) {
   id_ = -1;
+  if (Graph failed{nullptr, std::move(session_.constants)}; !failed.constants.empty()) Free(failed);
+  session_.constants.clear();
   if (!session_.capture) return;
   const int id = GraphId(options);
   if (id < 0) return;
@@ -33,14 +35,27 @@ void Capture::Begin(const OrtRunOptions* options) {
 void Capture::End() {
   const std::shared_ptr<Recording> recording = std::move(session_.run.recording);
   if (recording == nullptr) return;
-  graphs_[id_] = recording;
+  Release(id_);
+  graphs_[id_] = {recording, std::exchange(session_.constants, {})};
   session_.device->Replay(*recording, session_.run.timings);
 }
 
 void Capture::Replay(int id, const std::vector<Timings*>& timings) {
   const auto found = graphs_.find(id);
   Check(found != graphs_.end(), "No graph was captured with gpu_graph_id ", id, ".");
-  session_.device->Replay(*found->second, timings);
+  session_.device->Replay(*found->second.recording, timings);
+}
+
+void Capture::Release(int id) {
+  if (auto graph = graphs_.extract(id)) Free(graph.mapped());
+}
+
+void Capture::Free(Graph& graph) noexcept {
+  for (void* address : graph.constants) session_.device->Free(address);
+}
+
+Capture::~Capture() {
+  for (auto& [id, graph] : graphs_) Free(graph);
 }
 
 }  // namespace daybreak

@@ -12,6 +12,7 @@ namespace daybreak {
 class Capture {
  public:
   explicit Capture(Session& session) : session_(session) {}
+  ~Capture();
 
   // At the start of a run: begins to record unless capture is off or the run's gpu_graph_id is -1. Throws
   // when that option is no number.
@@ -23,12 +24,17 @@ class Capture {
   // Throws when there is no recording of this id.
   void Replay(int id, const std::vector<Timings*>& timings);
   // Does nothing when there is no recording of this id.
-  void Release(int id) { graphs_.erase(id); }
-  void Clear() { graphs_.clear(); }
+  void Release(int id);
 
  private:
+  struct Graph {
+    std::shared_ptr<Recording> recording;
+    std::vector<void*> constants;  // device memory that it reads
+  };
+  void Free(Graph& graph) noexcept;
+
   Session& session_;
-  std::map<int, std::shared_ptr<Recording>> graphs_;
+  std::map<int, Graph> graphs_;
   int id_ = -1;  // of the run that is being recorded
 };
 

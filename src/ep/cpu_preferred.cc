@@ -16,10 +16,6 @@ bool IsShapeType(const ValueInfo& value) {
   return value.type == DType::kI64 || value.type == DType::kI32 || value.type == DType::kBool;
 }
 
-bool Lists(const std::vector<size_t>& list, size_t i) {
-  return std::find(list.begin(), list.end(), i) != list.end();
-}
-
 // A constant that costs nothing to keep on the CPU.
 bool IsSmallConstant(const ValueInfo& value) {
   return value.constant && value.has_shape && IsShapeType(value);

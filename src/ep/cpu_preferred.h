@@ -14,6 +14,8 @@ struct Candidate {
   std::string assigned;        // the EP that has it already, or ""
   const OpDef* row = nullptr;  // nullptr: left to other EPs
   std::string reason;          // why it is left
+  bool has_subgraphs = false;  // control flow
+  bool on_device = false;      // outputs that the row writes on the CPU go to the device
 
   void Decline(std::string why) {
     row = nullptr;

@@ -3,6 +3,7 @@
 #include "ep/allocator.h"
 #include "ep/capability.h"
 #include "ep/capture.h"
+#include "ep/compiled.h"
 #include "ep/profiler.h"
 
 namespace daybreak {
@@ -16,10 +17,6 @@ struct Ep : OrtEp {
     SetRunCallbacks();
     SetCaptureCallbacks();
   }
-  ~Ep() {
-    capture.Clear();
-    session->slot->CloseSession();
-  }
 
   static Ep& Of(OrtEp* self) { return *static_cast<Ep*>(self); }
   static const Ep& Of(const OrtEp* self) { return *static_cast<const Ep*>(self); }
@@ -28,6 +25,13 @@ struct Ep : OrtEp {
     GetName = [](const OrtEp* self) noexcept { return Of(self).session->ep_name.c_str(); };
     OrtEp::GetCapability = [](OrtEp* self, const OrtGraph* graph, OrtEpGraphSupportInfo* support) noexcept {
       return Guard([&] { ClaimNodes(*Of(self).session, graph, support); });
+    };
+    Compile = [](OrtEp* self, const OrtGraph** graphs, const OrtNode**, size_t count,
+                 OrtNodeComputeInfo** compiled, OrtNode**) noexcept {
+      return Guard([&] { CompileNodes(*Of(self).session, graphs, count, compiled); });
+    };
+    ReleaseNodeComputeInfos = [](OrtEp*, OrtNodeComputeInfo** compiled, size_t count) noexcept {
+      ReleaseNodes(compiled, count);
     };
     GetKernelRegistry = [](OrtEp* self, const OrtKernelRegistry** out) noexcept {
       *out = Of(self).registry;

@@ -37,6 +37,8 @@ void Explain(const Session& session, const std::vector<Candidate>& nodes) {
   const std::string& path = session.options.Text("explainFile");
   std::string lines;
   for (const Candidate& node : nodes) {
+    // ORT asks again when it has replaced a node by its function; the others are known.
+    if (node.assigned == session.ep_name || node.assigned == "CPUExecutionProvider") continue;
     if (!path.empty()) lines += Line(session, node);
     const NodeView& view = node.node.view;
     if (node.row == nullptr)

@@ -80,17 +80,6 @@ struct Kernel : OrtKernelImpl {
     for (auto& [i, tensor] : node.packed) device->Free(tensor.device.address);
   }
 
-  std::string Where() const { return Join("While running ", node.row->name, " node '", node.name, "': "); }
-  void RunNode(OrtKernelContext* context) {
-    try {
-      RunPlan plan(node, context);
-      node.row->plan(plan);
-    } catch (const OrtError& e) {
-      throw OrtError(e.code, Where() + e.what());
-    } catch (const std::exception& e) {
-      Fail(Where(), e.what());
-    }
-  }
   bool Pack(const OrtValue* tensor, size_t index);
 
   Own<OrtKernelInfo> info;
@@ -130,7 +119,7 @@ Kernel::Kernel(const OpDef& row, const OrtKernelInfo* given)
 
   ort_version_supported = kOrtApi;
   Compute = [](OrtKernelImpl* self, OrtKernelContext* context) noexcept {
-    return Guard([&] { static_cast<Kernel*>(self)->RunNode(context); });
+    return Guard([&] { RunNode(static_cast<Kernel*>(self)->node, context); });
   };
   Release = [](OrtKernelImpl* self) noexcept { delete static_cast<Kernel*>(self); };
   if (row.prepack == nullptr) return;

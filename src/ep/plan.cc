@@ -72,11 +72,20 @@ void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t
   if (from_cpu && to_cpu)
     std::memmove(target_at, source_at, bytes);
   else if (from_cpu)
-    device_.Upload(source_at, target_at, bytes);
+    Put(source_at, target_at, bytes);
   else if (to_cpu)
     device_.Download(source_at, target_at, bytes);
   else
     device_.Copy(source_at, target_at, bytes);
+}
+
+void DevicePlan::Put(const void* from, void* to, size_t bytes) {
+  if (!Capturing()) return device_.Upload(from, to, bytes);
+  // Kept as long as the recording: a replay copies from it.
+  std::vector<void*>& constants = node_.session->constants;
+  constants.push_back(device_.Alloc(bytes, MemoryKind::kScratch));
+  device_.Upload(from, constants.back(), bytes);
+  device_.Copy(constants.back(), to, bytes);
 }
 
 bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
@@ -125,12 +134,34 @@ const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
   const size_t bytes = tensor.bytes();
   Check(bytes == 0 || data != nullptr, "Output ", i, " (", bytes, " bytes) has no memory. ",
         AllocationError());
-  if (node_.host_out[i])
-    tensor.host_out = data;
-  else
+  if (!node_.host_out[i]) {
     tensor.device = {data, bytes};
+  } else if (!node_.mirror) {
+    tensor.host_out = data;
+  } else {
+    mirrors_.emplace_back(bytes, data);
+    tensor.host_out = mirrors_.back().first.data();
+  }
   entry.known = true;
   return &tensor;
+}
+
+void RunNode(NodeFacts& node, OrtKernelContext* context) {
+  const auto where = [&] { return Join("While running ", node.row->name, " node '", node.name, "': "); };
+  try {
+    RunPlan plan(node, context);
+    node.row->plan(plan);
+    plan.Finish();
+  } catch (const OrtError& e) {
+    throw OrtError(e.code, where() + e.what());
+  } catch (const std::exception& e) {
+    Fail(where(), e.what());
+  }
+}
+
+void RunPlan::Finish() {
+  for (const auto& [bytes, target] : mirrors_)
+    if (!bytes.empty()) Put(bytes.data(), target, bytes.size());
 }
 
 const Tensor* RunPlan::Persistent(DType, const Shape&) {

@@ -19,6 +19,7 @@ struct NodeFacts {
   Attrs attrs;
   std::vector<bool> host_in;        // by input: read on the CPU
   std::vector<bool> host_out;       // by output: written on the CPU
+  bool mirror = false;              // and those are brought to the device afterwards
   std::vector<DType> out_types;     // by output; kUndefined where the model omits the output
   std::map<size_t, Tensor> packed;  // what prepacking made, by input
 };
@@ -42,6 +43,8 @@ class DevicePlan : public Plan {
             size_t to_offset) override;
 
  protected:
+  // Puts CPU bytes into device memory; a recording does so at each replay.
+  void Put(const void* from, void* to, size_t bytes);
   Tensor Allocate(DType type, const Shape& shape, MemoryKind kind);
 
   NodeFacts& node_;
@@ -64,6 +67,8 @@ class RunPlan final : public DevicePlan {
   size_t OutCount() override { return node_.out_types.size(); }
   const Tensor* Persistent(DType, const Shape&) override;
   const Tensor* Packed(size_t i) override;
+  // Brings outputs that the row writes on the CPU to the device where the node mirrors them.
+  void Finish();
 
  private:
   struct Entry {
@@ -82,6 +87,7 @@ class RunPlan final : public DevicePlan {
   OrtKernelContext* context_;
   Entries<10> in_;
   Entries<4> out_;
+  std::vector<std::pair<std::vector<uint8_t>, void*>> mirrors_;  // CPU bytes of outputs, and where they go
 };
 
 // The plan of prepacking one weight: input `index` is the only one.
@@ -106,5 +112,8 @@ class PackPlan final : public DevicePlan {
   std::map<size_t, Tensor> made_;
   const Tensor* kept_ = nullptr;
 };
+
+// Runs the row's plan; errors name the node.
+void RunNode(NodeFacts& node, OrtKernelContext* context);
 
 }  // namespace daybreak

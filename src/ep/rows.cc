@@ -1,5 +1,6 @@
 #include "ep/rows.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "ep/api.h"
@@ -45,6 +46,10 @@ std::vector<TypeRule> ParseTypes(const char* text) {
     rules.push_back(std::move(rule));
   }
   return rules;
+}
+
+bool Lists(const std::vector<size_t>& list, size_t i) {
+  return std::find(list.begin(), list.end(), i) != list.end();
 }
 
 std::vector<size_t> HostInputs(const OpDef& row, bool capture) {

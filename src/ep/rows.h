@@ -22,6 +22,9 @@ struct TypeRule {
 };
 std::vector<TypeRule> ParseTypes(const char* text);
 
+// True when the list has `i`.
+bool Lists(const std::vector<size_t>& list, size_t i);
+
 // Inputs that the row's kernel reads on the CPU in a session with or without graph capture.
 std::vector<size_t> HostInputs(const OpDef& row, bool capture);
 

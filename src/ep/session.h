@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ep/api.h"
 #include "ep/options.h"
@@ -12,14 +13,20 @@
 namespace daybreak {
 
 struct Session {
+  ~Session() {
+    if (device) slot->CloseSession();
+  }
+
   std::string ep_name;
   std::shared_ptr<Slot> slot;
   std::shared_ptr<Device> device;
   Options options;
   const OrtLogger* logger = nullptr;
-  bool capture = false;      // enableGraphCapture
   bool cpu_fallback = true;  // session.disable_cpu_ep_fallback is not set
   RunContext run;            // of the run that is going on
+
+  bool capture = false;          // enableGraphCapture
+  std::vector<void*> constants;  // device memory with CPU values that the recording reads
 };
 
 // The session of an OrtEp that this library made.

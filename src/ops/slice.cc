@@ -1,4 +1,4 @@
-// Slice and Split: parts of a tensor along axes.
+// Slice: parts of a tensor along axes.
 #include <algorithm>
 
 #include "ops/move.h"
@@ -62,47 +62,9 @@ void Slice(Plan& p) {
   Strided(p, x, p.Out(0, shape), walk, base);
 }
 
-// Sizes of the parts: given, or equal with a smaller last one (from version 18; exact before).
-List PartsOf(Plan& p, int64_t dim) {
-  List parts = ListOf(p, 1, "split");
-  if (parts.empty()) {
-    const auto n = static_cast<int64_t>(p.OutCount());
-    Check(p.Since() >= 18 || dim % n == 0, "Split: ", dim, " elements do not divide into ", n,
-          " equal parts.");
-    const int64_t each = CeilDiv(dim, n);
-    for (int64_t i = 0; i < n; ++i) parts.push_back(std::clamp<int64_t>(dim - i * each, 0, each));
-  }
-  int64_t sum = 0;
-  for (const int64_t part : parts) {
-    Check(part >= 0, "Split: a part has ", part, " elements.");
-    sum += part;
-  }
-  Check(sum == dim, "Split: the parts have ", sum, " elements, the axis has ", dim, ".");
-  Check(parts.size() == p.OutCount(), "Split: ", parts.size(), " parts for ", p.OutCount(), " outputs.");
-  return parts;
-}
-
-void Split(Plan& p) {
-  const Tensor* x = p.In(0);
-  const int64_t axis = p.Attr("axis", 0);
-  const auto [outer, dim, stride] = SplitAt(x->shape, axis);
-  int64_t first = 0;
-  const List parts = PartsOf(p, dim);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    Shape shape = x->shape;
-    shape[WrapAxis(axis, shape.size())] = parts[i];
-    const Tensor* y = p.Out(i, shape);
-    if (y != nullptr) Strided(p, x, y, {{outer, dim * stride}, {parts[i] * stride, 1}}, first * stride);
-    first += parts[i];
-  }
-}
-
 const Register ops{
     {.name = "Slice", .until = 9, .plan = Slice},
     {.name = "Slice", .since = 10, .plan = Slice, .host = "1 2 3 4"},
-    {.name = "Split", .until = 1, .plan = Split, .host = "1"},
-    {.name = "Split", .since = 2, .until = 12, .plan = Split},
-    {.name = "Split", .since = 13, .plan = Split, .host = "1"},
 };
 
 }  // namespace

@@ -111,6 +111,7 @@ for shape, to in [
     ((4, 5), [1, 1]),
 ]:
     same("Expand", f32(*shape), const(to))
+same("Expand", f32(1), const([16_777_300]))  # more workgroups than one axis of a grid holds
 same("Expand", f32(3, 1), data([2, 1, 6]), opset=[8, 13], bind=True)
 for shape, repeats in [
     ((4,), [3]),

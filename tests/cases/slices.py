@@ -60,6 +60,11 @@ same("Split", f32(6, 4), out=3, opset=[2, 11, 13], ref=lambda x: tuple(np.split(
 same("Split", f32(6, 4), split=[1, 5], axis=0, out=2, opset=[2, 11])
 same("Split", u8(6, 5), const([0, 2, 3]), axis=1, out=3)
 same("Split", i64(3), const([1, 1, 1]), out=3)
+for t in SIZES:
+    same("Split", BY_NAME[t](2, 40, 4), axis=1, num_outputs=10, out=10,
+         ref=lambda x, axis, num_outputs: tuple(np.split(x, num_outputs, axis)))  # fmt: skip
+    same("Split", BY_NAME[t](4, 64), const([16, 32, 16]), axis=1, out=(0, 1, 1),
+         ref=lambda x, split, axis: (x[:, 16:48], x[:, 48:]))  # fmt: skip
 same("Split", f32(0, 6), axis=1, num_outputs=2, out=2)
 same("Split", f16(1, 300, 3072), const([2048, 512, 512]), axis=2, out=3, perf=True,
      ref=lambda x, split, axis: tuple(np.split(x, np.cumsum(split)[:-1], axis)))  # fmt: skip

@@ -32,3 +32,9 @@ def run_python(code: str, library: Path, **environment: str) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, timeout=120, env=environ
     )
+
+
+def resident() -> int:
+    """Bytes of this process in memory; a software device's memory is part of it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

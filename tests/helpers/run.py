@@ -115,6 +115,8 @@ class Daybreak:
             path = os.path.join(folder, "explain")
             with contextlib.suppress(Exception):  # the session itself may fail
                 self.session(model, {**(options or {}), "explainFile": path}, fallback=True)
+            if not os.path.exists(path):  # ONNX Runtime refused the model before it asked the plugin
+                return []
             with open(path) as lines:
                 return [json.loads(line) for line in lines]
 
@@ -140,7 +142,7 @@ def ortvalue(x: np.ndarray) -> ort.OrtValue:
     """A CPU value of any type of the table (bf16 by its bits)."""
     if x.dtype == np.dtype(ml_dtypes.bfloat16):
         return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
-            np.ascontiguousarray(x).view(np.uint16), TensorProto.BFLOAT16
+            np.ascontiguousarray(x).view(np.uint16).reshape(x.shape), TensorProto.BFLOAT16
         )
     return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(x).reshape(x.shape))
 

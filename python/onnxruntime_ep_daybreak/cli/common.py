@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ..errors import DaybreakError
-from ..library import device_label, devices
+from ..library import create_session, device_label, devices
 
 # Tables that go to a file or another program are not squeezed into a terminal's default width.
 out = Console(width=None if sys.stdout.isatty() else 160)
@@ -35,7 +35,7 @@ Device = Annotated[
     int, typer.Option("--device", "-d", min=0, help="Index of the device, as `daybreak info` lists them.")
 ]
 ModelDir = Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Model folder with a genai_config.json.")]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="ONNX model.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="ONNX model, or a model folder.")]
 
 
 def parse_pairs(pairs: list[str] | None, what: str) -> dict[str, str]:
@@ -62,9 +62,13 @@ def short(ep_name: str) -> str:
     return ep_name.removesuffix("ExecutionProvider")
 
 
-def require_file(path: Path) -> None:
+def onnx_file(path: Path) -> Path:
+    """The file of an ONNX model; of a model folder, the decoder's."""
+    if path.is_dir():
+        path = path / "model.onnx"
     if not path.is_file():
         raise DaybreakError(f"{path} does not exist or is not a file")
+    return path
 
 
 def session_for(
@@ -75,9 +79,7 @@ def session_for(
     session_options: ort.SessionOptions | None = None,
 ) -> ort.InferenceSession:
     """A session on the chosen provider."""
-    from ..library import create_session
-
-    require_file(model)
+    model = onnx_file(model)
     session_options = session_options or ort.SessionOptions()
     if ep is Provider.daybreak:
         return create_session(model, device=device, options=options, session_options=session_options)

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from ..placement import Node, explain
-from .common import Device, ModelFile, Option, out, parse_pairs, require_file, short
+from .common import Device, ModelFile, Option, onnx_file, out, parse_pairs, short
 
 
 def command(
@@ -22,8 +22,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each node.")] = False,
 ) -> None:
     """Show which provider runs each node of an ONNX model, and why Daybreak declined the others."""
-    require_file(model)
-    found = explain(model, device, parse_pairs(option, "provider options"))
+    found = explain(onnx_file(model), device, parse_pairs(option, "provider options"))
     if as_json:
         for node in found:
             print(json.dumps(asdict(node)))

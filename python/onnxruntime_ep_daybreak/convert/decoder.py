@@ -19,7 +19,7 @@ from .architecture import Decoder, Rope
 from .errors import ConversionError
 from .graph import MS, Graph
 from .quant import Blocks, Plain, Weight
-from .report import Report
+from .report import Report, relative_error
 from .source import GgufSource
 
 
@@ -279,37 +279,33 @@ class DecoderBuilder:
             raise ConversionError(
                 f"tensor '{name}' has the shape {self.s.shape(name)}, not ({rows}, {columns})"
             )
-        tensor = self.s.tensor(name)
-        weight, kept = quant.load(tensor)
-        return self._record(name, weight, requantised=not kept)
+        return self._keep(name, *quant.load(self.s.tensor(name)))
 
     def _embedding_table(self, name: str) -> Weight:
         """The embedding; GatherBlockQuantized takes no fractional zero points, so those become 8 bits."""
-        tensor = self.s.tensor(name)
         if self.s.shape(name) != (self.d.vocab, self.d.hidden):
             raise ConversionError(
                 f"tensor '{name}' has the shape {self.s.shape(name)}, which does not fit the model"
             )
-        weight, kept = quant.load(tensor)
-        if isinstance(weight, Blocks) and weight.zeros is not None:
-            weight, kept = quant.quantize8(weight.dequantize()), False
-        return self._record(name, weight, requantised=not kept)
+        truth, stored = quant.load(self.s.tensor(name))
+        if isinstance(stored, Blocks) and stored.zeros is not None:
+            stored = quant.quantize8(stored.dequantize())
+        return self._keep(name, truth, stored)
 
-    def _record(self, name: str, weight: Weight, *, requantised: bool) -> Weight:
-        if isinstance(weight, Blocks):
-            weight = weight.rounded(self.g.dtype)
-        else:
-            weight = Plain(self._castable(weight.values, name))
-        self.report.record(self.s.tensor(name), weight, requantised=requantised)
+    def _keep(self, name: str, truth: Weight, stored: Weight) -> Weight:
+        """`stored` in the type of the activations; what that and re-quantisation changed goes to the report."""
+        kept = stored.rounded(self.g.dtype) if isinstance(stored, Blocks) else self._cast_weight(stored, name)
+        kind = self.s.tensor(name).tensor_type.name
+        self.report.record(kind, relative_error(truth, kept), requantised=stored is not truth)
         self.progress(name)
-        return weight
+        return kept
 
-    def _castable(self, values: np.ndarray, name: str) -> np.ndarray:
+    def _cast_weight(self, weight: Plain, name: str) -> Plain:
         with np.errstate(over="ignore"):
-            cast = values.astype(self.g.dtype)
+            cast = weight.values.astype(self.g.dtype)
         if not np.isfinite(cast).all():
             raise ConversionError(f"tensor '{name}' exceeds the range of f16; use --dtype f32")
-        return cast
+        return Plain(cast)
 
 
 def rotary_halves(heads: int, head: int, rotated: int) -> np.ndarray:

@@ -195,8 +195,11 @@ def quantize8(values: np.ndarray, block: int = 32) -> Blocks:
     return Blocks(8, block, (q + 128).astype(np.uint8), scales)
 
 
-def load(tensor: gguf.ReaderTensor) -> tuple[Weight, bool]:
-    """A 2-D GGUF tensor as a weight, and whether its quantised values are kept as they are."""
+def load(tensor: gguf.ReaderTensor) -> tuple[Weight, Weight]:
+    """A 2-D GGUF tensor as it is, and as MatMulNBits or MatMul can hold it.
+
+    Both are the same object where the format can be held, else floating-point values and 8-bit blocks.
+    """
     kind = tensor.tensor_type
     if len(tensor.shape) != 2:
         raise ConversionError(
@@ -204,20 +207,21 @@ def load(tensor: gguf.ReaderTensor) -> tuple[Weight, bool]:
         )
     if kind in PLAIN:
         values = gguf.dequantize(tensor.data, kind) if kind == Q.BF16 else np.asarray(tensor.data)
-        return Plain(_finite(values, tensor.name)), True
+        plain = Plain(_finite(values, tensor.name))
+        return plain, plain
     read = _DIRECT.get(kind)
     if read is not None:
         size = gguf.GGML_QUANT_SIZES[kind][1]
         blocks = read(np.asarray(tensor.data).reshape(tensor.data.shape[0], -1, size))
         _finite(blocks.scales, tensor.name)
-        return blocks, True
+        return blocks, blocks
     try:
         values = gguf.dequantize(tensor.data, kind)
     except NotImplementedError as e:
         raise ConversionError(
             f"tensor '{tensor.name}' has the type {kind.name}, which is not supported"
         ) from e
-    return quantize8(_finite(values, tensor.name)), False
+    return Plain(_finite(values, tensor.name)), quantize8(values)
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
