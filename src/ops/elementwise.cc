@@ -37,4 +37,35 @@ bool Vectorize(Walk& walk) {
   return true;
 }
 
+void MapElements(Plan& p, const char* code, Needs needs, const Tensor* x, const Tensor* y,
+                 const MapValues& values) {
+  const Kind kx = KindOf(x->type), ky = KindOf(y->type);
+  const bool flags = ky == Kind::kBool;
+  const bool vectors =
+      needs != Needs::kTrig && HasVectors(x->type) && (flags || HasVectors(y->type)) && x->count() % 4 == 0;
+  Bind out{"y", y, vectors ? 4u : 1u};
+  if (vectors && flags) out = {"y", y, 1, View::kWords};
+  const int64_t size = vectors ? y->count() / 4 : y->count();
+  const bool is_float = kx == Kind::kFloat;
+  p.Run({.shader = "unary",
+         .consts = {{"WG", kElementThreads},
+                    {"VEC", vectors},
+                    {"FLAGS", flags},
+                    {"WIDE", IsInt64(x->type) || IsInt64(y->type)},
+                    {"MATH", is_float && needs != Needs::kPlain},
+                    {"TRIG", is_float && needs == Needs::kTrig},
+                    {"V", ValueType(kx, vectors)},
+                    {"R", ValueType(ky, vectors)},
+                    {"VF", ValueType(Kind::kFloat, vectors)},
+                    {"VU", ValueType(Kind::kUint, vectors)},
+                    {"VI", ValueType(Kind::kInt, vectors)},
+                    {"VB", ValueType(Kind::kBool, vectors)},
+                    {"f", Code{code}}},
+         .in = {{"x", x, vectors ? 4u : 1u}},
+         .out = {out},
+         .params =
+             {{"size", U32(size)}, {"alpha", values.alpha}, {"beta", values.beta}, {"gamma", values.gamma}},
+         .grid = ElementGrid(vectors ? size : CeilDiv<int64_t>(size, PerThread(out)))});
+}
+
 }  // namespace daybreak

@@ -47,6 +47,21 @@ constexpr bool HasVectors(DType type) {
   return type == DType::kF32 || type == DType::kF16 || type == DType::kI32 || type == DType::kU32;
 }
 
+// What the function of an elementwise operator uses beside WGSL itself: lib/math.wgsl, and lib/trig.wgsl,
+// whose functions take one element at a time.
+enum class Needs : uint8_t { kPlain, kMath, kTrig };
+
+// Attributes that a function reads as params.alpha, params.beta and params.gamma.
+struct MapValues {
+  float alpha = 0, beta = 0, gamma = 0;
+};
+
+// y[i] = f(x[i]) with `code`, "fn f(v: V) -> R { ... }" in static memory; V and R are the value types of x
+// and y, or vectors of four. The tensors have the same number of elements. lib/int64.wgsl is there when one
+// has 64-bit integers.
+void MapElements(Plan& p, const char* code, Needs needs, const Tensor* x, const Tensor* y,
+                 const MapValues& values = {});
+
 // Threads of one workgroup of an elementwise kernel.
 inline constexpr uint32_t kElementThreads = 256;
 inline Grid ElementGrid(int64_t threads) { return {CeilDiv<int64_t>(threads, kElementThreads)}; }

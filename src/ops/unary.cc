@@ -1,6 +1,4 @@
 // Elementwise operators of one operand.
-#include <limits>
-
 #include "ops/elementwise.h"
 
 namespace daybreak {
@@ -8,51 +6,19 @@ namespace {
 
 #define F(expression) "fn f(v: V) -> R { return " expression "; }"
 
-// What an expression uses beside WGSL itself.
-enum Needs : uint8_t { kPlain, kMath, kTrig };
-
 // One operator. `attrs` are read into params.alpha, .beta and .gamma.
 struct Function {
   const char* code[kKinds] = {};  // by Kind; nullptr where ONNX has no such type
-  Needs needs = kPlain;           // kTrig functions take one element at a time
+  Needs needs = Needs::kPlain;
   struct Attr {
     const char* name;
     float fallback;
   } attrs[3] = {};
 };
+constexpr Needs kPlain = Needs::kPlain, kMath = Needs::kMath, kTrig = Needs::kTrig;
 
-struct Values {
-  float alpha = 0, beta = 0, gamma = 0;
-};
-
-void Issue(Plan& p, const Function& op, const Tensor* x, const Tensor* y, const Values& values) {
-  const Kind kx = KindOf(x->type), ky = KindOf(y->type);
-  const bool flags = ky == Kind::kBool;
-  const bool vectors =
-      op.needs != kTrig && HasVectors(x->type) && (flags || HasVectors(y->type)) && x->count() % 4 == 0;
-  Bind out{"y", y, vectors ? 4u : 1u};
-  if (vectors && flags) out = {"y", y, 1, View::kWords};
-  const bool math = op.needs != kPlain && kx == Kind::kFloat;
-  const int64_t size = vectors ? y->count() / 4 : y->count();
-  p.Run({.shader = "unary",
-         .consts = {{"WG", kElementThreads},
-                    {"VEC", vectors},
-                    {"FLAGS", flags},
-                    {"WIDE", kx == Kind::kInt64 || kx == Kind::kUint64},
-                    {"MATH", math},
-                    {"TRIG", op.needs == kTrig},
-                    {"V", ValueType(kx, vectors)},
-                    {"R", ValueType(ky, vectors)},
-                    {"VF", ValueType(Kind::kFloat, vectors)},
-                    {"VU", ValueType(Kind::kUint, vectors)},
-                    {"VI", ValueType(Kind::kInt, vectors)},
-                    {"VB", ValueType(Kind::kBool, vectors)},
-                    {"f", Code{op.code[static_cast<size_t>(kx)]}}},
-         .in = {{"x", x, vectors ? 4u : 1u}},
-         .out = {out},
-         .params =
-             {{"size", U32(size)}, {"alpha", values.alpha}, {"beta", values.beta}, {"gamma", values.gamma}},
-         .grid = ElementGrid(vectors ? size : CeilDiv<int64_t>(size, PerThread(out)))});
+void Issue(Plan& p, const Function& op, const Tensor* x, const Tensor* y, const MapValues& values) {
+  MapElements(p, op.code[static_cast<size_t>(KindOf(x->type))], op.needs, x, y, values);
 }
 
 template <const Function& op>
@@ -66,8 +32,9 @@ void Unary(Plan& p) {
 
 constexpr Function kAbs{{F("abs(v)"), F("abs(v)"), F("v"), F("abs64(v)"), F("v")}};
 constexpr Function kNeg{{F("-v"), F("-v"), nullptr, F("neg64(v)")}};
-constexpr Function kSign{
-    {F("sign(v)"), F("sign(v)"), F("min(v, V(1u))"), F("sign64(v)"), F("min_u64(v, V(1u, 0u))")}};
+constexpr Function kSign{{F("select(sign(v), v, is_nan(v))"), F("sign(v)"), F("min(v, V(1u))"),
+                          F("sign64(v)"), F("min_u64(v, V(1u, 0u))")},
+                         kMath};
 constexpr Function kFloor{{F("floor(v)")}};
 constexpr Function kCeil{{F("ceil(v)")}};
 constexpr Function kRound{{F("round(v)")}};
