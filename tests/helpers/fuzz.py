@@ -1,0 +1,152 @@
+"""Runs cases of the table with an attribute, a dimension or a value changed, on the plugin and on the CPU EP.
+
+usage: fuzz.py LIBRARY FIRST COUNT      prints "START index mutant", then "WRONG text" where the two EPs disagree
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cases import Arg, Case, all_cases
+
+from helpers.run import Daybreak, build_model, check_output, feeds_of, make_inputs, reference, run_plain
+
+SEED = int(os.environ.get("DAYBREAK_TEST_SEED", "0"))
+LARGEST = 1 << 16  # elements of one input
+INTEGERS = [-3, -2, -1, 0, 1, 2, 3, 5, 7, 64, 65, 1 << 31, -(1 << 31), (1 << 63) - 1]
+FLOATS = [0.0, -1.0, 1e-30, 1e30, float("inf"), float("nan")]
+TEXTS = ["", "none", "Linear", "a string that no operator knows"]
+
+
+def mutate_attribute(case: Case, rng: np.random.Generator) -> bool:
+    """Changes one attribute in place; False when there is none to change."""
+    names = [n for n, v in case.attrs.items() if isinstance(v, int | float | str | list | tuple)]
+    if not names:
+        return False
+    name = names[rng.integers(len(names))]
+    old = case.attrs[name]
+    if isinstance(old, float):
+        case.attrs[name] = FLOATS[rng.integers(len(FLOATS))]
+    elif isinstance(old, str):
+        case.attrs[name] = TEXTS[rng.integers(len(TEXTS))]
+    elif isinstance(old, list | tuple):
+        new = list(old)
+        if new and isinstance(new[0], int) and rng.random() < 0.7:
+            new[rng.integers(len(new))] = INTEGERS[rng.integers(10)]
+        elif new:
+            new = new[1:] if rng.random() < 0.5 else [*new, new[-1]]
+        case.attrs[name] = new
+    else:
+        case.attrs[name] = INTEGERS[rng.integers(len(INTEGERS))]
+    return True
+
+
+def mutate_shape(arg: Arg, rng: np.random.Generator) -> Arg:
+    shape = list(arg.shape)
+    choice = rng.random()
+    if shape and choice < 0.6:
+        shape[rng.integers(len(shape))] = int(rng.choice([0, 1, 2, 3, 5, 17]))
+    elif choice < 0.8:
+        shape.insert(int(rng.integers(len(shape) + 1)), int(rng.choice([1, 2])))
+    elif shape:
+        del shape[rng.integers(len(shape))]
+    return dataclasses.replace(arg, shape=tuple(shape), value=None, dims=None)
+
+
+def mutate_values(arg: Arg, rng: np.random.Generator) -> Arg:
+    values = np.array(arg.value).astype(np.int64).reshape(-1)
+    if values.size:
+        values[rng.integers(values.size)] = INTEGERS[rng.integers(11)]
+    return dataclasses.replace(arg, value=values.reshape(arg.shape))
+
+
+def mutant_of(case: Case, rng: np.random.Generator) -> Case | None:
+    case = copy.copy(case)
+    case.attrs = dict(case.attrs)
+    args = list(case.args)
+    present = [i for i, a in enumerate(args) if a is not None]
+    choice = rng.random()
+    if choice < 0.4 or not present:
+        if not mutate_attribute(case, rng):
+            return None
+    else:
+        at = present[rng.integers(len(present))]
+        arg = args[at]
+        assert arg is not None
+        integers = arg.value is not None and arg.dtype in ("i64", "i32")
+        if choice < 0.5:
+            args[at] = None
+        else:
+            args[at] = mutate_values(arg, rng) if integers else mutate_shape(arg, rng)
+    if any(a is not None and np.prod(a.shape) > LARGEST for a in args):
+        return None
+    case.args = tuple(args)
+    case.symbolic = bool(rng.random() < 0.5)
+    case.ref = None  # the CPU EP decides what is valid
+    return case
+
+
+def disagreement(case: Case, daybreak: Daybreak) -> str:
+    """ "" where both EPs agree, or where either refuses."""
+    inputs = make_inputs(case)
+    try:
+        model = build_model(case, inputs)
+        want = reference(case, inputs)
+    except Exception:
+        want = None
+    try:
+        session = daybreak.session(model, case.options)
+        got = run_plain(session, feeds_of(case, inputs))
+    except Exception:
+        return ""
+    if want is None or len(got) != len(want):
+        return ""
+    if all(g.size < LARGEST for g in got):
+        wrong = [check_output(case, i, g, w) for i, (g, w) in enumerate(zip(got, want, strict=True))]
+        return "; ".join(w for w in wrong if w)
+    return ""
+
+
+def describe(case: Case) -> str:
+    args = [None if a is None else str(a) for a in case.args]
+    return f"{case.op} opset {case.opset} {args} {case.attrs} symbolic={case.symbolic}".replace("\n", " ")
+
+
+def main(library: str, first: int, count: int) -> None:
+    ort.set_default_logger_severity(4)
+    ort.register_execution_provider_library("WebGPU", library)
+    device = next(
+        d for d in ort.get_ep_devices() if d.ep_name not in ("CPUExecutionProvider", "AzureExecutionProvider")
+    )
+    daybreak = Daybreak(library, device, device.ep_name)
+    by_operator: dict[str, list[Case]] = collections.defaultdict(list)
+    for case in all_cases():
+        small = all(a is None or np.prod(a.shape) <= LARGEST for a in case.args)
+        if small and not (case.declined or case.bind or case.nodes):
+            by_operator[case.op].append(case)
+    names = list(by_operator)
+    for index in range(first, first + count):
+        rng = np.random.default_rng([SEED, index])
+        cases = by_operator[names[index % len(names)]]
+        mutant = mutant_of(cases[rng.integers(len(cases))], rng)
+        if mutant is None:
+            continue
+        print("START", index, describe(mutant), flush=True)
+        problem = disagreement(mutant, daybreak)
+        if problem:
+            print("WRONG", problem, flush=True)
+    print("END", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
