@@ -4,7 +4,7 @@
 namespace daybreak {
 namespace {
 
-constexpr int64_t kTile = 32;
+constexpr int64_t kTileWords = 32;  // storage words in a row of a tile, as in transpose.wgsl
 // Below this extent a tile would stay mostly empty, and the caches serve a plain walk as well.
 constexpr int64_t kMinTiled = 8;
 
@@ -23,11 +23,20 @@ void Tiled(Plan& p, const Tensor* x, const Tensor* y, const Axes& axes, size_t a
     batch *= axes[k].size;
   }
   const Axis &a = axes[at], &b = axes.back();
-  const int64_t tiles_a = CeilDiv(a.size, kTile), tiles_b = CeilDiv(b.size, kTile);
+  const Bind out{"y", y, 1, View::kRaw};
+  const int64_t per_word = PerThread(out);
+  const uint32_t rows =
+      per_word == 1 ? 32 : 64;        // narrow rows need more elements to fill a memory transaction
+  int64_t x_odd = a.size | b.stride;  // lowest bits: the alignment of x's rows
+  for (const uint32_t stride : x_strides) x_odd |= stride;
+  const int64_t tiles_a = CeilDiv(a.size, kTileWords * per_word), tiles_b = CeilDiv<int64_t>(b.size, rows);
   p.Run({.shader = "transpose",
-         .consts = {{"BATCH_RANK", static_cast<uint32_t>(dims.size())}},
+         .consts = {{"BATCH_RANK", static_cast<uint32_t>(dims.size())},
+                    {"ROWS", rows},
+                    {"NARROW", per_word > 1},
+                    {"ALIGNED", x_odd % per_word == 0}},
          .in = {{"x", x, 1, View::kRaw}},
-         .out = {{"y", y, 1, View::kRaw}},
+         .out = {out},
          .params = {{"dims", dims},
                     {"x_strides", x_strides},
                     {"y_strides", y_strides},

@@ -61,6 +61,8 @@ for t in EVERY_TYPE:
     same("Transpose", BY_NAME[t](2, 5, 7), perm=[2, 0, 1])
     same("Transpose", BY_NAME[t](3, 8, 4, 16), perm=[0, 2, 1, 3])  # the innermost axis stays
 for t in SIZES:
+    same("Transpose", BY_NAME[t](140, 77), perm=[1, 0])  # rows of x that are no whole words
+    same("Transpose", BY_NAME[t](2, 200, 300), perm=[0, 2, 1])  # several tiles each way
     same("Transpose", BY_NAME[t](3, 34, 2, 36), perm=[3, 2, 0, 1])
     same("Transpose", BY_NAME[t](2, 3, 40, 68), perm=[1, 0, 3, 2])
     same("Transpose", BY_NAME[t](8, 64, 2), perm=[1, 2, 0])
