@@ -26,14 +26,15 @@ def main(library: str, model: str, feeds_file: str, optimized: str) -> None:
     want = ort.InferenceSession(model, session_options(), providers=["CPUExecutionProvider"]).run(None, feeds)
 
     ort.register_execution_provider_library("WebGPU", library)
-    device = next(d for d in ort.get_ep_devices() if d.ep_name == "WebGpuExecutionProvider")
+    ep = "WebGpuExecutionProvider"
+    device = next(d for d in ort.get_ep_devices() if d.ep_name == ep)
     options = session_options()
     options.optimized_model_filepath = optimized
     options.add_provider_for_devices([device], {})
     session = ort.InferenceSession(model, options)
     names = [output.name for output in session.get_outputs()]
     got = session.run(names, feeds)
-    del session
+    del session, device
     ort.unregister_execution_provider_library("WebGPU")
 
     errors = {}
@@ -42,7 +43,7 @@ def main(library: str, model: str, feeds_file: str, optimized: str) -> None:
         difference = np.abs(g.astype(np.float64) - w.astype(np.float64))
         errors[name] = float(difference.max() / max(1e-30, np.abs(w.astype(np.float64)).max()))
     finite = all(bool(np.isfinite(g).all()) for g in got)
-    report = {"version": ort.__version__, "ep": device.ep_name, "finite": finite, "errors": errors}
+    report = {"version": ort.__version__, "ep": ep, "finite": finite, "errors": errors}
     print(json.dumps(report))
 
 
