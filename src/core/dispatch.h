@@ -67,8 +67,8 @@ struct Grid {
 
 struct Dispatch {
   const char* shader = nullptr;  // name of the .wgsl file without its ending
-  FixedVec<Const, 20> consts;
-  FixedVec<Bind, 12> in;
+  FixedVec<Const, 24> consts;
+  FixedVec<Bind, 16> in;
   FixedVec<Bind, 8> out;  // read_write
   FixedVec<Param, 20> params;
   Grid grid;

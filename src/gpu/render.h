@@ -11,7 +11,7 @@ namespace daybreak {
 
 // The identity of a pipeline as plain words: shader, constants, binding types, parameter names and kinds.
 // Strings enter as their addresses, which static storage keeps unique for the life of the process.
-using PipelineKey = FixedVec<uint64_t, 160>;
+using PipelineKey = FixedVec<uint64_t, 176>;
 PipelineKey KeyOf(const Dispatch& dispatch);
 size_t HashOf(const PipelineKey& key);
 

@@ -7,16 +7,6 @@
 namespace daybreak {
 namespace {
 
-uint32_t WidthOf(const Attention& a) {
-  for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at, &a.out_at})
-    if ((at->batch | at->head | at->row | at->first) % 4 != 0) return 1;
-  return (a.head | a.v_head) % 4 == 0 ? 4 : 1;
-}
-
-Ints InVectors(const HeadLayout& at, uint32_t width) {
-  return {U32(at.batch / width), U32(at.head / width), U32(at.row / width), U32(at.first / width)};
-}
-
 struct Tile {
   uint32_t wg, rows, keys;
 };
@@ -33,7 +23,22 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   return {wg, std::max(rows, wg / keys), keys};
 }
 
-// What the score function needs (lib/attention_score.wgsl).
+}  // namespace
+
+uint32_t WidthOf(const Attention& a) {
+  for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at, &a.out_at})
+    if ((at->batch | at->head | at->row | at->first) % 4 != 0) return 1;
+  return (a.head | a.v_head) % 4 == 0 ? 4 : 1;
+}
+
+Ints InVectors(const HeadLayout& at, uint32_t width) {
+  return {U32(at.batch / width), U32(at.head / width), U32(at.row / width), U32(at.first / width)};
+}
+
+float ScaleOf(const Attention& a) {
+  return a.scale != 0 ? a.scale : 1 / std::sqrt(static_cast<float>(a.head));
+}
+
 void AddScoreParts(Dispatch& d, const Attention& a) {
   const bool sink = a.sink != nullptr || a.smooth;
   for (const Const& c :
@@ -50,17 +55,14 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
   if (a.window > 0) d.params.push_back({"window", U32(a.window)});
 }
 
-}  // namespace
-
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
 
 void Attend(Plan& p, const Attention& a) {
-  if (a.out->count() == 0) return;
+  if (a.out->count() == 0 || Decode(p, a, nullptr)) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());
   const int64_t group = a.heads / a.kv_heads;
   const int64_t tiles = CeilDiv<int64_t>(a.seq * group, tile.rows);
-  const float scale = a.scale != 0 ? a.scale : 1 / std::sqrt(static_cast<float>(a.head));
   Dispatch d{.shader = "attention_tile",
              .consts = {{"WG", tile.wg},
                         {"BM", tile.rows},
@@ -82,7 +84,7 @@ void Attend(Plan& p, const Attention& a) {
                         {"seq", U32(a.seq)},
                         {"keys", U32(a.keys)},
                         {"past", U32(a.past)},
-                        {"scale", scale}},
+                        {"scale", ScaleOf(a)}},
              .grid = {tiles * a.kv_heads * a.batch}};
   AddScoreParts(d, a);
   p.Run(d);

@@ -32,8 +32,35 @@ struct Attention {
   bool smooth = false;              // a sink of 0 for each head
 };
 
+// New rows that have not reached the caches: what the fused decode kernel takes instead of `Attention::q`.
+struct NewRows {
+  const Tensor *q = nullptr, *k = nullptr, *v = nullptr;  // f32 or f16, as the projections left them
+  int64_t q_row = 0, kv_row = 0;                          // elements of a token
+  int64_t first_k = 0, first_v = 0;                       // offsets in k and v
+  int64_t kv_seq = 0;                                     // rows of k and v: seq or 0
+  bool rotary = false, interleaved = false;
+  const Tensor *cos = nullptr, *sin = nullptr;        // [positions, half]
+  const Tensor* ids = nullptr;                        // i64 [batch, seq]; nullptr: past + s
+  const Tensor *q_norm = nullptr, *k_norm = nullptr;  // [head]; RMS norm of each head, with `eps`
+  const Tensor *k_past = nullptr, *v_past = nullptr;  // the caches' past, where they are other memory
+  float eps = 0;
+};
+
 // Issues the dispatches. Rows that see no key give 0.
 void Attend(Plan& plan, const Attention& attention);
+
+// The kernel for few query rows. True when it took the work: the rows are few and the device can run it. With
+// `rows` it appends them to the caches a.k and a.v, which then are outputs laid out [batch, kv_heads, keys,
+// head].
+bool Decode(Plan& plan, const Attention& a, const NewRows* rows);
+
+// Widest vector (4 or 1 elements) that every offset of q, k, v and the output allows.
+uint32_t WidthOf(const Attention& a);
+Ints InVectors(const HeadLayout& at, uint32_t width);
+float ScaleOf(const Attention& a);
+
+// Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl.
+void AddScoreParts(Dispatch& d, const Attention& a);
 
 // The smallest power of two that is not below n.
 uint32_t Pow2(int64_t n);

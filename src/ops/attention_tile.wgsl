@@ -4,6 +4,7 @@
 //   D, DV: vectors of a head of q and k, of v; WG threads; BN divides WG, BM a multiple of WG / BN and divides WG
 //   lists (vectors): q_stride, k_stride, v_stride, y_stride (batch, head, row, first)
 //   params: tiles, group, kv_heads, seq, keys, past, scale
+#include "lib/attention_keys.wgsl"
 #include "lib/attention_score.wgsl"
 
 const ROWS = BM * BN / WG;                // query rows whose score with one key a thread computes
@@ -35,21 +36,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let first_row = tile * BM;
   let rows = min(params.seq * params.group, first_row + BM) - first_row;
 
-  var total = params.keys;
-  var past = params.past;
-#if SEQLENS
-  total = min(total, u32(max(seqlens[b] + 1, 0)));
-  past = max(total, params.seq) - params.seq;
-#endif
-  var end = total;
-#if CAUSAL
-  end = min(end, past + (first_row + rows - 1u) / params.group + 1u);
-#endif
-  var begin = 0u;
-#if WINDOW
-  begin = max(past + first_row / params.group + 1u, params.window) - params.window;
-#endif
-
+  let keys = keys_of(b, first_row / params.group, (first_row + rows - 1u) / params.group);
+  let past = keys.past;
+  let end = keys.end;
   for (var i = thread; i < BM * D; i += WG) {
     let row = first_row + min(i / D, rows - 1u);
     let head = kv_head * params.group + row % params.group;
@@ -66,7 +55,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   var largest = LOWEST;
   var weight = 0.0;
 
-  for (var t0 = begin; t0 < end; t0 += BN) {
+  for (var t0 = keys.begin; t0 < end; t0 += BN) {
     workgroupBarrier();
     let t = t0 + thread % BN;
     let score_first = thread / BN * ROWS;
@@ -124,15 +113,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   if (thread < BM) {
     var sum = 0.0;
     for (var i = 0u; i < TEAM; i++) { sum += parts[thread * TEAM + i]; }
-    var keep = 1.0;
-#if SINK
     let row = first_row + min(thread, rows - 1u);
-    let extra = sink_of(kv_head * params.group + row % params.group);
-    let top = max(fade[thread], extra);
-    keep = exp(fade[thread] - top);
-    sum = sum * keep + exp(extra - top);
-#endif
-    fade[thread] = select(0.0, keep / sum, sum > 0.0);
+    fade[thread] = share_of(fade[thread], sum, kv_head * params.group + row % params.group);
   }
   workgroupBarrier();
   for (var i = 0u; i < OUT_ROWS; i++) {

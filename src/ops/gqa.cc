@@ -188,21 +188,18 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
   return q_new;
 }
 
-void GroupQueryAttention(Plan& p) {
-  const Gqa g = Read(p);
-  if (g.batch * g.seq == 0) return;
-  const Tensor* q_new = Append(p, g, p.Attr("qk_norm_epsilon", 1e-6f));
+// Attention over the caches, with q as the model gives it.
+Attention Problem(Plan& p, const Gqa& g) {
   const int64_t hidden = g.heads * g.head;
-  const HeadLayout in_rows{g.seq * hidden, g.head, hidden, 0};
   const HeadLayout in_cache{g.kv_heads * g.capacity * g.head, g.capacity * g.head, g.head, 0};
-  Attention a{.q = q_new ? q_new : g.q,
+  Attention a{.q = g.q,
               .k = g.k_cache,
               .v = g.v_cache,
               .out = g.out,
-              .q_at = q_new ? in_rows : g.q_at,
+              .q_at = g.q_at,
               .k_at = in_cache,
               .v_at = in_cache,
-              .out_at = in_rows,
+              .out_at = {g.seq * hidden, g.head, hidden, 0},
               .batch = g.batch,
               .heads = g.heads,
               .kv_heads = g.kv_heads,
@@ -221,6 +218,43 @@ void GroupQueryAttention(Plan& p) {
   if (g.bias) {
     const Shape& s = g.bias->shape;
     a.bias_at = {s[0] == 1 ? 0 : s[1] * s[2] * s[3], s[1] == 1 ? 0 : s[2] * s[3], s[3], 0};
+  }
+  return a;
+}
+
+NewRows RowsOf(const Gqa& g, float eps) {
+  return {.q = g.q,
+          .k = g.k,
+          .v = g.v,
+          .q_row = g.q_at.row,
+          .kv_row = g.k_at.row,
+          .first_k = g.k_at.first,
+          .first_v = g.v_at.first,
+          .kv_seq = g.kv_seq,
+          .rotary = g.rotary,
+          .interleaved = g.interleaved,
+          .cos = g.cos,
+          .sin = g.sin,
+          .ids = g.ids,
+          .q_norm = g.q_norm,
+          .k_norm = g.k_norm,
+          .k_past = g.grow ? g.past_k : nullptr,
+          .v_past = g.grow ? g.past_v : nullptr,
+          .eps = eps};
+}
+
+void GroupQueryAttention(Plan& p) {
+  const Gqa g = Read(p);
+  if (g.batch * g.seq == 0) return;
+  const float eps = p.Attr("qk_norm_epsilon", 1e-6f);
+  Attention a = Problem(p, g);
+  const NewRows rows = RowsOf(g, eps);
+  // A kernel that appends as it goes must see every row of new caches.
+  const bool fills = !g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0);
+  if (fills && Decode(p, a, &rows)) return;
+  if (const Tensor* q_new = Append(p, g, eps)) {
+    a.q = q_new;
+    a.q_at = a.out_at;
   }
   Attend(p, a);
 }

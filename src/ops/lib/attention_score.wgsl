@@ -33,3 +33,15 @@ fn sink_of(head: u32) -> f32 {
 #endif
 }
 #endif
+
+// What the summed values of a row are multiplied by, for its largest score and the sum of exp(score - largest).
+// A row that sees no key gives 0.
+fn share_of(largest: f32, sum: f32, head: u32) -> f32 {
+#if SINK
+  let top = max(largest, sink_of(head));
+  let keep = exp(largest - top);
+  return keep / (sum * keep + exp(sink_of(head) - top));
+#else
+  return select(0.0, 1.0 / sum, sum > 0.0);
+#endif
+}

@@ -1,0 +1,163 @@
+// Attention of few query rows: keys shared out among workgroups, then joined (attention_decode,
+// attention_merge).
+#include <algorithm>
+
+#include "ops/attention.h"
+
+namespace daybreak {
+namespace {
+
+// Query rows that this kernel takes: beyond them the keys are read too often, once for each tile of rows.
+constexpr int64_t kMostRows = 32;
+
+struct Tile {
+  uint32_t wg = 128, rows = 1, lanes = 1, unroll = 4;  // keys that a team has in flight
+  int64_t tiles = 1, lines = 1, splits = 1;
+  int64_t chunk() const { return wg / lanes * unroll; }
+};
+
+// Workgroups that fill the device; a few more than its cores hide the latency of the first loads.
+int64_t WantedWorkgroups(const DeviceInfo& device) {
+  switch (device.device_class) {
+    case DeviceClass::kNvidia:
+      return 264;  // twice the 132 cores of an H100
+    case DeviceClass::kSoftware:
+      return 2;
+    default:
+      return 96;
+  }
+}
+
+Tile TileOf(const Attention& a, const DeviceInfo& device) {
+  Tile t;
+  const int64_t rows = a.seq * (a.heads / a.kv_heads);
+  const int64_t vectors = std::max(a.head, a.v_head) / 4;
+  t.wg = device.software ? 32 : 128;
+  t.unroll = device.software ? 1 : 4;  // lavapipe gains nothing and compiles longer
+  t.lanes = std::min(device.subgroup_size(), Pow2(CeilDiv<int64_t>(vectors, 2)));
+  t.tiles = rows <= 6 ? 1 : CeilDiv<int64_t>(rows, 4);
+  t.rows = static_cast<uint32_t>(CeilDiv(rows, t.tiles));
+  t.tiles = CeilDiv<int64_t>(rows, t.rows);
+  t.lines = a.batch * a.kv_heads * t.tiles;
+  const int64_t chunks = CeilDiv<int64_t>(std::max<int64_t>(a.keys, 1), t.chunk());
+  // Two chunks are done sooner by one workgroup than split and joined.
+  t.splits = chunks <= 2 ? 1 : std::clamp<int64_t>(WantedWorkgroups(device) / t.lines, 1, chunks);
+  return t;
+}
+
+bool Fits(const Attention& a, const DeviceInfo& device, const Tile& t, const Dispatch& d) {
+  const int64_t vectors = std::max(a.head, a.v_head) / 4;
+  const auto bytes = static_cast<uint64_t>(t.wg / device.subgroup_size() * t.rows * (a.v_head / 4 * 16 + 8));
+  return vectors <= 4 * t.lanes && bytes <= device.workgroup_bytes &&
+         d.in.size() + d.out.size() <= device.max_storage_buffers;
+}
+
+void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
+  d.in.push_back({"q", n.q, 4});
+  d.in.push_back({"k", n.k, 4});
+  d.in.push_back({"v", n.v, 4});
+  if (n.rotary) d.in.push_back({"cos_cache", n.cos, 4});
+  if (n.rotary) d.in.push_back({"sin_cache", n.sin, 4});
+  if (n.ids) d.in.push_back({"ids", n.ids});
+  if (n.q_norm) d.in.push_back({"q_norm", n.q_norm, 4});
+  if (n.k_norm) d.in.push_back({"k_norm", n.k_norm, 4});
+  if (n.k_past) d.in.push_back({"k_past", n.k_past, 4});
+  if (n.v_past) d.in.push_back({"v_past", n.v_past, 4});
+  d.out.push_back({"k_cache", a.k, 4});
+  d.out.push_back({"v_cache", a.v, 4});
+  for (const Const& c : {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved},
+                         Const{"QK_NORM", n.q_norm != nullptr}, Const{"IDS", n.ids != nullptr}})
+    d.consts.push_back(c);
+  for (const Param& p : {Param{"keys", U32(a.k->shape[2])}, Param{"kv_seq", U32(n.kv_seq)},
+                         Param{"q_row", U32(n.q_row / 4)}, Param{"kv_row", U32(n.kv_row / 4)},
+                         Param{"first_k", U32(n.first_k / 4)}, Param{"first_v", U32(n.first_v / 4)}})
+    d.params.push_back(p);
+  if (n.rotary) d.params.push_back({"half", U32(n.cos->shape[1] / 4)});
+  if (n.rotary) d.params.push_back({"positions", U32(n.cos->shape[0])});
+  if (n.q_norm) d.params.push_back({"eps", n.eps});
+  if (n.k_past) d.params.push_back({"past_rows", U32(n.k_past->shape[2])});
+}
+
+void AddInPlace(Dispatch& d, const Attention& a) {
+  d.in.push_back({"q", a.q, 4});
+  d.in.push_back({"k_cache", a.k, 4});
+  d.in.push_back({"v_cache", a.v, 4});
+  d.params.push_back({"q_stride", InVectors(a.q_at, 4)});
+  d.params.push_back({"k_stride", InVectors(a.k_at, 4)});
+  d.params.push_back({"v_stride", InVectors(a.v_at, 4)});
+  d.params.push_back({"keys", U32(a.keys)});
+}
+
+// What the kernel and the one that joins its parts agree on.
+void AddShared(Dispatch& d, const Attention& a, const Tile& t) {
+  d.consts.push_back({"ROWS", t.rows});
+  d.consts.push_back({"DV", U32(a.v_head / 4)});
+  d.params.push_back({"tiles", U32(t.tiles)});
+  d.params.push_back({"splits", U32(t.splits)});
+  d.params.push_back({"group", U32(a.heads / a.kv_heads)});
+  d.params.push_back({"kv_heads", U32(a.kv_heads)});
+  d.params.push_back({"seq", U32(a.seq)});
+  if (!a.seqlens) d.params.push_back({"past", U32(a.past)});
+}
+
+void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, const NewRows* rows) {
+  const uint32_t wg = t.splits > 16 && p.Device().max_invocations >= 256 ? 256 : 128;
+  Attention scores = a;  // without what only raw scores need
+  scores.bias = nullptr;
+  scores.softcap = 0;
+  Dispatch d{.shader = "attention_merge",
+             .consts = {{"WG", wg},
+                        {"LANES", std::min(Pow2(a.v_head / 4), 64u)},
+                        {"CHUNK", U32(t.chunk())},
+                        {"FUSED", rows != nullptr}},
+             .in = {{"parts", parts, 4}},
+             .out = {{"y", a.out, 4}},
+             .params = {{"y_stride", InVectors(a.out_at, 4)}, {"keys", U32(rows ? a.k->shape[2] : a.keys)}},
+             .grid = {t.lines * t.rows}};
+  AddShared(d, a, t);
+  if (rows) d.params.push_back({"kv_seq", U32(rows->kv_seq)});
+  AddScoreParts(d, scores);
+  p.Run(d);
+}
+
+}  // namespace
+
+bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
+  const DeviceInfo& device = p.Device();
+  if (!device.subgroups || device.subgroup_size() == 0) return false;
+  if (a.seq * (a.heads / a.kv_heads) > kMostRows || WidthOf(a) != 4) return false;
+  const Tile t = TileOf(a, device);
+  const bool fused = rows != nullptr;
+  const bool split = t.splits > 1;
+  Dispatch d{.shader = "attention_decode",
+             .consts = {{"WG", t.wg},
+                        {"SG", device.subgroup_size()},
+                        {"LANES", t.lanes},
+                        {"UNROLL", t.unroll},
+                        {"D", U32(a.head / 4)},
+                        {"FUSED", fused},
+                        {"SPLIT", split},
+                        {"GROW", fused && rows->k_past != nullptr}},
+             .params = {{"scale", ScaleOf(a)}},
+             .grid = {t.lines * t.splits}};
+  if (fused)
+    AddNewRows(d, a, *rows);
+  else
+    AddInPlace(d, a);
+  AddShared(d, a, t);
+  AddScoreParts(d, a);
+  d.out.push_back({"y", a.out, 4});
+  if (!Fits(a, device, t, d)) return false;
+  if (!split) {
+    d.params.push_back({"y_stride", InVectors(a.out_at, 4)});
+    p.Run(d);
+    return true;
+  }
+  const Tensor* parts = p.Scratch(DType::kF32, {t.lines * t.splits, t.rows * (a.v_head + 4)});
+  d.out.back().tensor = parts;
+  p.Run(d);
+  Merge(p, a, t, parts, rows);
+  return true;
+}
+
+}  // namespace daybreak

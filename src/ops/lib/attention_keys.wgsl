@@ -1,0 +1,24 @@
+// Which keys a run of query rows can see.
+//   consts: SEQLENS, CAUSAL, WINDOW (bool)    params: seq, keys, past (without SEQLENS), window
+struct Keys {
+  past: u32,   // position of the first query row
+  begin: u32,  // keys [begin, end) are seen by some row
+  end: u32,
+}
+
+// For query rows first to last (both included) of batch entry b.
+fn keys_of(b: u32, first: u32, last: u32) -> Keys {
+#if SEQLENS
+  let all = min(params.keys, u32(max(seqlens[b] + 1, 0)));
+  var r = Keys(max(all, params.seq) - params.seq, 0u, all);
+#else
+  var r = Keys(params.past, 0u, params.keys);
+#endif
+#if CAUSAL
+  r.end = min(r.end, r.past + last + 1u);
+#endif
+#if WINDOW
+  r.begin = min(max(r.past + first + 1u, params.window) - params.window, r.end);
+#endif
+  return r;
+}

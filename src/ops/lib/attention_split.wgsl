@@ -1,0 +1,39 @@
+// A row tile of few query rows and how its keys are shared out among workgroups.
+//   consts: ROWS, CHUNK, FUSED    params: tiles, group, kv_heads, seq, splits; FUSED: kv_seq
+#include "lib/attention_keys.wgsl"
+
+struct Place {
+  b: u32,
+  kv_head: u32,
+  first_row: u32,  // row = s * group + (head in the group)
+  keys: Keys,
+  stop: u32,  // keys [keys.begin, stop) are visited: those that rows see, and with FUSED all new ones
+}
+
+fn row_of(p: Place, r: u32) -> u32 { return min(p.first_row + r, params.seq * params.group - 1u); }
+fn head_of(p: Place, r: u32) -> u32 { return p.kv_head * params.group + row_of(p, r) % params.group; }
+
+// Row tile `line` of all: tile, then kv head, then batch entry.
+fn place_of(line: u32) -> Place {
+  var p = Place(line / params.tiles / params.kv_heads, line / params.tiles % params.kv_heads,
+                line % params.tiles * ROWS, Keys(), 0u);
+  p.keys = keys_of(p.b, p.first_row / params.group, row_of(p, ROWS - 1u) / params.group);
+  p.stop = p.keys.end;
+#if FUSED
+  p.keys.begin = min(p.keys.begin, p.keys.past);  // new keys are made even where a row's mask hides them
+  p.stop = max(p.stop, min(p.keys.past + params.kv_seq, params.keys));
+#endif
+  return p;
+}
+
+struct Split {
+  each: u32,  // keys of a split, a multiple of CHUNK
+  used: u32,  // splits that have keys
+}
+
+fn split_of(p: Place) -> Split {
+  let count = p.stop - p.keys.begin;
+  let chunks = (count + CHUNK - 1u) / CHUNK;
+  let each = max(1u, (chunks + params.splits - 1u) / params.splits) * CHUNK;
+  return Split(each, (count + each - 1u) / each);
+}
