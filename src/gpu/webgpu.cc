@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "gpu/dawn.h"
 #include "gpu/device_impl.h"
+#include "gpu/open.h"
 
 namespace daybreak {
 namespace {
@@ -354,87 +355,7 @@ Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth
                         const DiskCache& cache, DeviceInfo& info) {
   const AdapterHandle adapter = Request(requests_[index]);
   Check(static_cast<bool>(adapter), "Adapter ", index, " (", info.name, ") is no longer there.");
-  std::vector<WGPUFeatureName> features;
-  if (info.f16) features.push_back(WGPUFeatureName_ShaderF16);
-  if (info.subgroups) features.push_back(dawn_ ? WGPUFeatureName_Subgroups : native::kSubgroup);
-  if (info.timestamps) features.push_back(WGPUFeatureName_TimestampQuery);
-  if (info.timestamps_in_pass) features.push_back(dawn::kTimestampsInsidePasses);
-  if (!info.matrices.empty()) features.push_back(dawn::kSubgroupMatrix);
-  WGPULimits limits{};
-  wgpu.AdapterGetLimits(adapter.get(), &limits);
-  if (options.max_binding != 0) {
-    limits.maxStorageBufferBindingSize = std::min(limits.maxStorageBufferBindingSize, options.max_binding);
-    info.max_binding = limits.maxStorageBufferBindingSize;
-  }
-
-  std::vector<const char*> on{"allow_unsafe_apis", "use_vulkan_memory_model", "vulkan_enable_f16_on_nvidia"};
-  std::vector<const char*> off{"timestamp_quantization", "lazy_clear_resource_on_first_use"};
-  if (!options.validation) on.push_back("skip_validation");
-  if (!options.robustness) on.push_back("disable_robustness");
-  dawn::Toggles toggles{{nullptr, dawn::kTogglesType}, on.size(), on.data(), off.size(), off.data()};
-  const std::string cache_key = CacheKey(info);
-  auto* user = const_cast<DiskCache*>(&cache);
-  dawn::Cache blobs{
-      {nullptr, dawn::kCacheType},
-      Str(cache_key),
-      {nullptr,
-       [](size_t key_size, const void* key, size_t value_size, void* value, void* disk, void*) {
-         return static_cast<const DiskCache*>(disk)->Load(key, key_size, value, value_size);
-       },
-       user, nullptr},
-      {nullptr,
-       [](size_t key_size, const void* key, size_t value_size, const void* value, void* disk, void*) {
-         static_cast<const DiskCache*>(disk)->Store(key, key_size, value, value_size);
-       },
-       user, nullptr}};
-  if (cache.Enabled()) toggles.chain.next = &blobs.chain;
-
-  WGPUDeviceDescriptor descriptor{};
-  descriptor.nextInChain = dawn_ ? &toggles.chain : nullptr;
-  descriptor.label = Str("daybreak");
-  descriptor.requiredFeatureCount = features.size();
-  descriptor.requiredFeatures = features.data();
-  descriptor.requiredLimits = &limits;
-  descriptor.deviceLostCallbackInfo = {
-      nullptr, WGPUCallbackMode_AllowSpontaneous,
-      [](WGPUDevice const*, WGPUDeviceLostReason reason, WGPUStringView message, void* user, void*) {
-        if (reason == WGPUDeviceLostReason_Destroyed) return;
-        static_cast<DeviceHealth*>(user)->Lose(ToString(message));
-      },
-      &health, nullptr};
-  descriptor.uncapturedErrorCallbackInfo = {
-      nullptr,
-      [](WGPUDevice const*, WGPUErrorType, WGPUStringView message, void* user, void*) {
-        static_cast<DeviceHealth*>(user)->Report(ToString(message));
-      },
-      &health, nullptr};
-
-  struct Result {
-    WGPUDevice device = nullptr;
-    std::string error;
-    std::atomic<bool> done = false;
-  } result;
-  const WGPURequestDeviceCallbackInfo callback{
-      nullptr, WGPUCallbackMode_AllowSpontaneous,
-      [](WGPURequestDeviceStatus status, WGPUDevice device, WGPUStringView message, void* user, void*) {
-        auto* out = static_cast<Result*>(user);
-        if (status == WGPURequestDeviceStatus_Success)
-          out->device = device;
-        else
-          out->error = ToString(message);
-        out->done = true;
-      },
-      &result, nullptr};
-  Gpu gpu;
-  gpu.instance = instance_;
-  gpu.dawn = dawn_;
-  const WGPUFuture future = wgpu.AdapterRequestDevice(adapter.get(), &descriptor, callback);
-  if (dawn_) gpu.Wait(future, result.done);
-  while (!result.done) wgpu.InstanceProcessEvents(instance_);
-  Check(result.device != nullptr, "Adapter ", index, " (", info.name, ") gave no device: ", result.error);
-  gpu.device = DeviceHandle(result.device);
-  gpu.queue = QueueHandle(wgpu.DeviceGetQueue(result.device));
-  return gpu;
+  return OpenDevice({instance_, adapter.get(), dawn_, options, health, cache, CacheKey(info)}, info);
 }
 
 }  // namespace

@@ -1,0 +1,30 @@
+// Opening the device of an adapter.
+#pragma once
+
+#include <string>
+
+#include "core/device_info.h"
+#include "gpu/api.h"
+#include "gpu/device.h"
+#include "gpu/device_impl.h"
+#include "gpu/disk_cache.h"
+
+namespace daybreak {
+
+// What a device is opened with. `health` hears of its loss and its uncaptured errors, `cache` keeps its
+// compiled pipelines under `cache_key`; both outlive the device.
+struct OpenRequest {
+  WGPUInstance instance = nullptr;
+  WGPUAdapter adapter = nullptr;
+  bool dawn = true;
+  const DeviceOptions& options;
+  DeviceHealth& health;
+  const DiskCache& cache;
+  std::string cache_key;
+};
+
+// Opens a device with all features and limits that `info` names. Lowers info.max_binding to the limit that
+// the options ask for. Errors with the implementation's message when there is no device.
+Gpu OpenDevice(const OpenRequest& request, DeviceInfo& info);
+
+}  // namespace daybreak
