@@ -87,10 +87,15 @@ void Lane(Plan& p, const Problem& q) {
 }
 
 void Tile(Plan& p, const Problem& q) {
+  const auto tiles = [&](uint32_t side) { return int64_t{CeilDiv(q.m, side)} * CeilDiv(q.n, side); };
+  const uint32_t span =
+      tiles(128) >= 96 ? 2 : 1;  // of 64 rows and columns: large tiles only where they fill a GPU
   Dispatch d = Common(q, "gemm_tile");
-  d.consts.push_back({"NBITS", true});
-  d.params.push_back({"tiles_n", CeilDiv(q.n, 64u)});
-  d.grid = {int64_t{CeilDiv(q.n, 64u)} * CeilDiv(q.m, 64u)};
+  for (const Const& c : {Const{"NBITS", true}, {"SPAN", span}, {"A_ALONG_M", false}, {"B_ALONG_N", false}})
+    d.consts.push_back(c);
+  d.params.push_back({"tiles_m", CeilDiv(q.m, 64 * span)});
+  d.params.push_back({"tiles_n", CeilDiv(q.n, 64 * span)});
+  d.grid = {tiles(64 * span)};
   p.Run(d);
 }
 

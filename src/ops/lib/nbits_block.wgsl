@@ -36,7 +36,7 @@ fn zero_point(column: u32, block: u32) -> f32 {
 }
 
 // Weights k .. k + 3 of a column, dequantised; k is a multiple of 4 below BLOCK * blocks.
-fn b_quad(batch: u32, column: u32, k: u32) -> vec4<f32> {
+fn b_quad(base: u32, column: u32, k: u32) -> vec4<f32> {
   let n = min(column, params.n - 1u);
   let block = k / BLOCK;
   if (block >= params.blocks) { return vec4<f32>(); }
@@ -45,7 +45,9 @@ fn b_quad(batch: u32, column: u32, k: u32) -> vec4<f32> {
   return f32(scales[n * params.blocks + block]) * (q - zero_point(n, block));
 }
 
-fn a_quad(batch: u32, m: u32, k: u32) -> vec4<f32> { return x_quad(min(m, params.m - 1u), k); }
+fn a_base(batch: u32) -> u32 { return 0u; }
+fn b_base(batch: u32) -> u32 { return 0u; }
+fn a_quad(base: u32, m: u32, k: u32) -> vec4<f32> { return x_quad(min(m, params.m - 1u), k); }
 fn result(batch: u32, m: u32, n: u32, value: f32) { store(m, n, value); }
 
 fn store(m: u32, column: u32, value: f32) {
