@@ -25,11 +25,9 @@ constexpr OptionDef kOptions[] = {
      "the same "
      "addresses (IoBinding)."},
     {"forceCpuNodeNames", "", kText, true, "Names of nodes that stay on the CPU, separated by newlines."},
-    {"kvCacheQuantizationBits", "0", kInteger, true,
-     "Bits of an element of the KV cache of GroupQueryAttention; 0 keeps the model's type.", "0|4|8"},
+    {"kvCacheQuantizationBits", "0", kInteger, true, "Only 0: the KV cache keeps the model's type.", "0"},
     {"multiRotaryCacheConcatOffset", "0", kInteger, true,
-     "First row of the second of two concatenated cos/sin caches (LongRoPE); 0: there is one.", "", 0,
-     UINT32_MAX},
+     "Only 0: the model has one cos/sin cache, or chooses between several itself.", "0"},
     {"maxStorageBufferBindingSize", "0", kInteger, true,
      "Upper limit in bytes for one storage binding; 0: the adapter's own limit.", "", 0, kMax},
     {"maxNumPendingDispatches", "64", kInteger, true, "Dispatches that are handed to the GPU in one submit.",

@@ -43,7 +43,7 @@ TEST(Options, ABadValueNamesTheValidOnes) {
       {"maxNumPendingDispatches", "0"},         {"maxNumPendingDispatches", "4097"},
       {"maxNumPendingDispatches", "12x"},       {"maxStorageBufferBindingSize", "134217727"},
       {"maxStorageBufferBindingSize", "-1"},    {"validationMode", "Full"},
-      {"kvCacheQuantizationBits", "3"},         {"multiRotaryCacheConcatOffset", "4294967296"},
+      {"kvCacheQuantizationBits", "3"},         {"multiRotaryCacheConcatOffset", "4096"},
       {"storageBufferCacheMode", "graph"},      {"webgpuDevice", "12345"},
       {"gpuMemoryLimit", "9223372036854775808"}};
   for (const auto& [key, value] : bad) {
