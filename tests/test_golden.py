@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +38,11 @@ print(json.dumps({"device": model.model.device_type, "tokens": tokens}))
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+def models(tmp_path_factory: pytest.TempPathFactory, daybreak: Daybreak) -> Iterator[Models]:
     assert GGUF.is_file(), "the model is missing: run 'make setup'"
-    return Models(GGUF, tmp_path_factory.mktemp("smol"))
+    made = Models(GGUF, tmp_path_factory.mktemp("smol"))
+    yield made
+    made.device.clear()  # before the plugin is unregistered
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +82,39 @@ def test_greedy_decoding(dtype: str, models: Models, prompts: list[list[int]], d
         assert worst <= RELATIVE[dtype]
 
 
+@pytest.fixture(scope="module")
+def batch(models: Models, prompts: list[list[int]]) -> dict[str, Any]:
+    """Three prompts of different lengths, the longest in the middle, four more tokens each, and what each row gives
+    when it is alone on the CPU, by type."""
+    rows = [prompts[0], prompts[3], prompts[1][:9]]
+    further = np.random.default_rng(1).integers(0, 49152, (3, 4))
+    wants = {
+        dtype: [
+            reference(models.on_cpu(dtype), [*row, *more])[len(row) - 1 :]
+            for row, more in zip(rows, further.tolist(), strict=True)
+        ]
+        for dtype in RELATIVE
+    }
+    return {"rows": rows, "further": further, "wants": wants}
+
+
 @pytest.mark.parametrize("static", [True, False], ids=["static", "growing"])
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "separate"])
 @pytest.mark.parametrize("dtype", ["f16", "f32"])
 def test_batch_with_right_padding(
-    dtype: str, packed: bool, static: bool, models: Models, prompts: list[list[int]], daybreak: Daybreak
+    dtype: str, packed: bool, static: bool, models: Models, batch: dict[str, Any], daybreak: Daybreak
 ) -> None:
-    """Three prompts of different lengths, the longest in the middle; each row as if it were alone."""
-    rows = [prompts[0], prompts[3], prompts[1][:9]]
+    rows, further = batch["rows"], batch["further"]
     lengths = np.array([len(row) for row in rows])
     ids = np.zeros((3, lengths.max()), np.int64)
     for row, prompt in enumerate(rows):
         ids[row, : len(prompt)] = prompt
-    further = np.random.default_rng(1).integers(0, 49152, (3, 4))
-    cpu = models.on_cpu(dtype)
-    wants = [
-        reference(cpu, [*row, *more])[len(row) - 1 :]
-        for row, more in zip(rows, further.tolist(), strict=True)
-    ]
     decoder = Decoder(
         models.on_device(daybreak, dtype, packed=packed), 3, daybreak.memory if static else None
     )
     steps = [decoder.step(ids, lengths), *(decoder.step(further[:, i : i + 1]) for i in range(4))]
     for step, logits in enumerate(steps):
-        for row, want in enumerate(wants):
+        for row, want in enumerate(batch["wants"][dtype]):
             assert relative(logits[row], want[step]) <= RELATIVE[dtype], f"row {row}, step {step}"
 
 

@@ -21,10 +21,12 @@ LENGTHS = ("/model/mask/", "/model/last_position/")
 
 
 class Models:
-    """Model folders in every form that a test asks for, each converted when it is first needed."""
+    """Model folders and sessions in every form that a test asks for, each made when it is first needed."""
 
     def __init__(self, gguf: Path, folder: Path) -> None:
         self.gguf, self.folder = gguf, folder
+        self.cpu: dict[str, ort.InferenceSession] = {}
+        self.device: dict[Path, ort.InferenceSession] = {}
 
     def path(self, dtype: str, *, all_logits: bool = False, packed: bool = True) -> Path:
         path = self.folder / f"{dtype}-{'all' if all_logits else 'last'}-{'packed' if packed else 'separate'}"
@@ -37,16 +39,24 @@ class Models:
 
     def on_cpu(self, dtype: str) -> ort.InferenceSession:
         """The model with the logits of every position, for references."""
-        path = self.path(dtype, all_logits=True) / "model.onnx"
-        return ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        if dtype not in self.cpu:
+            path = self.path(dtype, all_logits=True) / "model.onnx"
+            self.cpu[dtype] = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return self.cpu[dtype]
 
     def on_device(self, daybreak: Daybreak, dtype: str, **form: bool) -> ort.InferenceSession:
         """A session on Daybreak, all compute nodes of which are there."""
+        path = self.path(dtype, **form)
+        if path not in self.device:
+            self.device[path] = self._make(daybreak, path)
+        return self.device[path]
+
+    def _make(self, daybreak: Daybreak, path: Path) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.add_session_config_entry(RECORD, "1")
         options.add_provider_for_devices([daybreak.device], {})
-        session = ort.InferenceSession(self.path(dtype, **form) / "model.onnx", options)
+        session = ort.InferenceSession(path / "model.onnx", options)
         session.disable_fallback()
         left = [
             f"{node.op_type} {node.name}"
