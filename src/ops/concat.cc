@@ -55,6 +55,7 @@ Lines LinesOf(Plan& p, size_t axis, Shape& shape) {
   Lines lines;
   for (size_t i = 0; i < p.InCount(); ++i) {
     const Tensor* x = p.In(i);
+    Check(x != nullptr, "Concat: input ", i, " is missing.");
     Shape expected = shape;
     Check(x->shape.size() == shape.size(), "Concat: input ", i, " is ", ToString(x->shape),
           ", input 0 has rank ", shape.size(), ".");
@@ -72,6 +73,7 @@ Lines LinesOf(Plan& p, size_t axis, Shape& shape) {
 }
 
 void Concat(Plan& p) {
+  Check(p.InCount() > 0 && p.In(0) != nullptr, "Concat: input 0 is missing.");
   Shape shape = p.In(0)->shape;
   const size_t axis = WrapAxis(p.Attr("axis", 1), shape.size());  // version 1 has the default 1
   const Lines lines = LinesOf(p, axis, shape);

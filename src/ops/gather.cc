@@ -32,6 +32,9 @@ void GatherND(Plan& p) {
   const auto batch_dims = static_cast<size_t>(p.Attr("batch_dims", 0));
   Check(!indices->shape.empty() && batch_dims < indices->shape.size() && batch_dims < data->shape.size(),
         "GatherND: batch_dims is ", batch_dims, " for indices ", ToString(indices->shape), ".");
+  for (size_t i = 0; i < batch_dims; ++i)
+    Check(indices->shape[i] == data->shape[i], "GatherND: the batch of indices ", ToString(indices->shape),
+          " is not that of data ", ToString(data->shape), ".");
   const auto depth = static_cast<size_t>(indices->shape.back());
   const size_t first = batch_dims + depth;
   Check(first <= data->shape.size(), "GatherND: ", depth, " indices into ", ToString(data->shape), ".");
