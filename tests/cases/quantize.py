@@ -54,6 +54,15 @@ for t in RANGES:
             ref=dequantize,
         )
         case("DequantizeLinear", x, positive(s, 3, 2, 5), axis=1, block_size=4, ref=dequantize)
+        case(
+            "DequantizeLinear",
+            x,
+            positive(s, 3, 6, 3),
+            const(make(3, 6, 3)),
+            axis=-1,
+            block_size=2,
+            ref=dequantize,
+        )
     case("QuantizeLinear", f32(3, 6, 5, low=-30, high=30), positive("f32"), const(make()), ref=quantize(t))
     case(
         "QuantizeLinear", f32(3, 7, 5, low=-30, high=30), positive("f32", 7), const(make(7)), ref=quantize(t)
