@@ -97,38 +97,37 @@ void DynamicQuantize(Plan& p) {
   Convert(p, "quantize", x, scale, zero, y, {});
 }
 
-// The type parameters of the schemas change their names and meanings between versions, so types are checked
-// here.
-std::string TypeReason(const char* what, const ValueInfo& value, std::initializer_list<DType> types) {
-  if (std::find(types.begin(), types.end(), value.type) != types.end()) return "";
-  return Join(what, " has type ", NameOf(value.type));
-}
-
 std::string DeclinesQuantize(const NodeView& n) {
   const int64_t precision = n.Attr("precision", 0);
-  if (precision > 1) return Join("precision is ", precision, "; quotients are computed in f32");
-  std::string reason = TypeReason("x", n.in[0], {DType::kF32, DType::kF16, DType::kBF16, DType::kI32});
-  if (reason.empty())
-    reason =
-        TypeReason("y", n.out[0], {DType::kU8, DType::kI8, DType::kU16, DType::kI16, DType::kU4, DType::kI4});
-  return reason;
+  return precision > 1 ? Join("precision is ", precision, "; quotients are computed in f32") : "";
 }
 
-std::string DeclinesDequantize(const NodeView& n) {
-  std::string reason = TypeReason(
-      "x", n.in[0], {DType::kU8, DType::kI8, DType::kU16, DType::kI16, DType::kI32, DType::kU4, DType::kI4});
-  if (reason.empty()) reason = TypeReason("y", n.out[0], {DType::kF32, DType::kF16, DType::kBF16});
-  return reason;
-}
-
+// The schemas' type parameters change between versions: T1 is x throughout, y is T2 first and T3 from version
+// 23 on.
 const Register ops{
-    {.name = "QuantizeLinear", .since = 10, .plan = Quantize, .declines = DeclinesQuantize},
-    {.domain = "com.microsoft", .name = "QuantizeLinear", .plan = Quantize, .declines = DeclinesQuantize},
-    {.name = "DequantizeLinear", .since = 10, .plan = Dequantize, .declines = DeclinesDequantize},
+    {.name = "QuantizeLinear",
+     .since = 10,
+     .until = 22,
+     .types = "T1: f32 f16 bf16 i32; T2: u8 i8 u16 i16 u4 i4",
+     .plan = Quantize},
+    {.name = "QuantizeLinear",
+     .since = 23,
+     .types = "T1: f32 f16 bf16 i32; T2: f32 f16 bf16; T3: u8 i8 u16 i16 u4 i4",
+     .plan = Quantize,
+     .declines = DeclinesQuantize},
+    {.domain = "com.microsoft",
+     .name = "QuantizeLinear",
+     .types = "T1: f32 f16; T2: u8 i8 u16 i16 u4 i4",
+     .plan = Quantize},
+    {.name = "DequantizeLinear", .since = 10, .until = 18, .types = "T: u8 i8 i32", .plan = Dequantize},
+    {.name = "DequantizeLinear",
+     .since = 19,
+     .types = "T1: u8 i8 u16 i16 i32 u4 i4; T2: f32 f16 bf16",
+     .plan = Dequantize},
     {.domain = "com.microsoft",
      .name = "DequantizeLinear",
-     .plan = Dequantize,
-     .declines = DeclinesDequantize},
+     .types = "T1: u8 i8 u16 i16 i32 u4 i4; T2: f32 f16",
+     .plan = Dequantize},
     {.name = "DynamicQuantizeLinear", .since = 11, .plan = DynamicQuantize},
 };
 
