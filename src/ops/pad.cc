@@ -58,6 +58,9 @@ FixedVec<Line, kMaxRank> LinesOf(Plan& p, const Tensor* x, Shape& shape, int64_t
   for (size_t k = 0; k < axes.size(); ++k) {
     const size_t i = WrapAxis(axes[k], shape.size());
     const int64_t begin = pads[k], end = pads[axes.size() + k];
+    constexpr int64_t kMost = int64_t{1} << 32;  // sums stay far from overflow; larger tensors do not exist
+    Check(begin > -kMost && begin < kMost && end > -kMost && end < kMost, "Pad: axis ", i, " has pads ",
+          begin, " and ", end, ".");
     shape[i] += begin + end;
     Check(shape[i] >= 0, "Pad: axis ", i, " of ", ToString(x->shape), " would have ", shape[i], " elements.");
     Line& line = lines[i];
