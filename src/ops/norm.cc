@@ -1,26 +1,11 @@
 // LayerNormalization, RMSNormalization, their simplified and skip forms: one kernel, one description.
+#include "ops/norm.h"
+
 #include <algorithm>
 #include <bit>
 
-#include "core/op.h"
-
 namespace daybreak {
 namespace {
-
-struct Norm {
-  const Tensor* x = nullptr;
-  const Tensor* skip = nullptr;  // added to x: x's shape, or one whose elements repeat over x's outer rows
-  const Tensor* bias = nullptr;  // added to x, one row
-  const Tensor* scale = nullptr;
-  const Tensor* beta = nullptr;
-  const Tensor* y = nullptr;
-  const Tensor* sum = nullptr;   // x + skip + bias
-  const Tensor* mean = nullptr;  // one value a row
-  const Tensor* inv = nullptr;   // 1 / sqrt(variance + eps), one value a row
-  int64_t cols = 0;              // elements a row
-  bool center = false;           // subtract the mean
-  float eps = 0;
-};
 
 struct Tile {
   uint32_t wg, team, per;
@@ -42,7 +27,9 @@ void CheckRow(const char* name, const Tensor* t, int64_t cols) {
         t ? ToString(t->shape) : "", ", but the rows have ", cols, " elements.");
 }
 
-void Run(Plan& p, const Norm& n) {
+}  // namespace
+
+void RunNorm(Plan& p, const Norm& n) {
   const int64_t rows = n.cols ? n.x->count() / n.cols : 0;
   if (rows == 0) return;
   CheckRow("scale", n.scale, n.cols);
@@ -91,6 +78,8 @@ void Run(Plan& p, const Norm& n) {
   p.Run(d);
 }
 
+namespace {
+
 // x's shape with the normalised dimensions set to 1: the shape of the statistics.
 Shape StatShape(const Shape& x, size_t axis) {
   Shape s = x;
@@ -106,7 +95,7 @@ void LayerNorm(Plan& p) {
   n.y = p.Out(0, x->shape);
   n.mean = p.Out(1, StatShape(x->shape, axis));
   n.inv = p.Out(2, StatShape(x->shape, axis));
-  Run(p, n);
+  RunNorm(p, n);
 }
 
 void RmsNorm(Plan& p) {
@@ -116,7 +105,7 @@ void RmsNorm(Plan& p) {
   n.cols = Count(x->shape, axis, x->shape.size());
   n.y = p.Out(0, x->shape);
   n.inv = p.Out(1, StatShape(x->shape, axis));
-  Run(p, n);
+  RunNorm(p, n);
 }
 
 // Inputs after skip: gamma, then beta (LayerNormalization only) and the bias that joins x + skip.
@@ -132,7 +121,7 @@ void SkipNorm(Plan& p, bool center) {
   n.mean = center ? p.Out(1, stat) : nullptr;
   n.inv = p.Out(2, stat);
   n.sum = p.Out(3, x->shape);
-  Run(p, n);
+  RunNorm(p, n);
 }
 
 void SkipLayerNorm(Plan& p) { SkipNorm(p, true); }

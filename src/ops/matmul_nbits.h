@@ -1,0 +1,54 @@
+// Products with block-quantised weights: what MatMulNBits and its fused forms share.
+#pragma once
+
+#include "core/op.h"
+
+namespace daybreak {
+
+// One weight matrix [n][blocks][bytes of a block], its scales [n][blocks], and what goes with it.
+struct NbitsWeight {
+  const Tensor* w = nullptr;
+  const Tensor* scales = nullptr;
+  const Tensor* zeros =
+      nullptr;  // u8, packed like the weights, or floats; the middle of the range when absent
+  const Tensor* bias = nullptr;  // [n]
+  const Tensor* y = nullptr;     // [m][n]
+  uint32_t n = 0;
+};
+
+// y = x * W^T + bias for x [m][k]; K is quantised in blocks of `block` weights of `bits` bits.
+struct NbitsProduct {
+  const Tensor* x = nullptr;
+  NbitsWeight weight;
+  uint32_t m = 0, k = 0, bits = 4, block = 32;
+
+  uint32_t blocks() const { return CeilDiv(k, block); }
+  // u32 words a load: as wide as rows are aligned, and never across a block.
+  uint32_t load_words() const;
+  // Loads of load_words() a column.
+  uint32_t runs() const { return blocks() * block * bits / 32 / load_words(); }
+};
+
+// Chooses a kernel and runs it. Nothing happens when y is empty.
+void MultiplyNbits(Plan& p, const NbitsProduct& product);
+
+// A product of few rows in which x may be normalised on the way and up to three weights share it.
+struct NbitsFew {
+  NbitsProduct first;            // x is the input of the norm
+  NbitsWeight more[2];           // shapes of both agree; absent where w is null
+  bool gated = false;            // two weights, one result: y = silu(first) * more[0]
+  const Tensor* skip = nullptr;  // added to x before the norm, repeated over its rows
+  const Tensor* norm = nullptr;  // RMS norm scale [k]; no norm when absent
+  const Tensor* sum = nullptr;   // receives x + skip
+  float eps = 0;
+};
+
+// Rows that one dispatch of RunNbitsFew shares the weights between.
+inline constexpr uint32_t kNbitsFewRows = 8;
+bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few);
+void RunNbitsFew(Plan& p, const NbitsFew& few);
+
+// The reason why no kernel takes these attributes, or "".
+std::string DeclineNbits(int64_t bits, int64_t block);
+
+}  // namespace daybreak

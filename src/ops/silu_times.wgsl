@@ -1,0 +1,10 @@
+// y[i] = silu(gate[i]) * up[i].   gate, up -> y    params: size
+fn y_at(i: u32) -> y_v {
+  let g = gate_get(i);
+  return g / (1.0 + exp(-g)) * up_get(i);
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  y_emit(group_index(group) * 64u + lane);
+}
