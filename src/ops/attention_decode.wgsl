@@ -50,7 +50,8 @@ fn absorb(p: Place, first: u32) {
     for (var u = 0u; u < UNROLL; u++) {
       let w = select(exp(scores[u] - top), 0.0, scores[u] == LOWEST);
       total += w;
-      for (var n = 0u; n < VV; n++) { sums[r * VV + n] += w * value[u * VV + n]; }
+      // A hidden key's value is whatever its memory holds, NaN included.
+      for (var n = 0u; n < VV; n++) { sums[r * VV + n] += select(V(), w * value[u * VV + n], vec4(w > 0.0)); }
     }
     stats[r] = vec2(top, total);
   }

@@ -103,7 +103,8 @@ class Decoder:
     def __post_init__(self) -> None:
         self.mask = np.zeros((self.batch, 0), np.int64)
         length = self.capacity if self.memory else 0
-        empty = {name: np.zeros(s, t) for name, s, t in past_inputs(self.session, self.batch, length)}
+        # What no token has filled yet may hold anything.
+        empty = {name: np.full(s, np.nan, t) for name, s, t in past_inputs(self.session, self.batch, length)}
         device = self.memory or ("cpu", 0, -1)
         self.cache = {name: ort.OrtValue.ortvalue_from_numpy(x, *device) for name, x in empty.items()}
 
