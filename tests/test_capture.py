@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx.parser
@@ -12,6 +17,7 @@ from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, rolled
 
+ROOT = Path(__file__).resolve().parent.parent
 SIZE = 1000
 CAPTURE = {"enableGraphCapture": "1"}
 
@@ -161,7 +167,7 @@ def test_shape_computation(text: str, feeds: str, daybreak: Daybreak) -> None:
             np.testing.assert_array_equal(got, expected)
 
 
-def test_what_cannot_be_captured_is_named(library: object) -> None:
+def test_what_cannot_be_captured_is_named(library: Path) -> None:
     text = """
     g (float[2, 2] x) => (float[2] y) <int64[1] two = {2}> {
       [turn] t = Transpose (x)
@@ -180,7 +186,7 @@ def test_what_cannot_be_captured_is_named(library: object) -> None:
         except Exception as e:
             print("refused:", e)
         """,
-        library,  # type: ignore[arg-type]
+        library,
     )
     assert run.returncode == 0, run.stderr
     assert "refused:" in run.stdout
@@ -188,6 +194,24 @@ def test_what_cannot_be_captured_is_named(library: object) -> None:
         "Det node 'determinant' (on the CPU: no kernel for this operator) reads on the CPU what" in run.stderr
     )
     assert "Expand node 'wide' reads on the GPU what Det node 'determinant'" in run.stderr
+
+
+def test_the_example_of_the_page_runs(library: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/graph-capture.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    text = "g (float[1, 8] x) => (float[1, 8] y) { y = Neg (x) }"
+    (tmp_path / "model.onnx").write_bytes(parse(text))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "DAYBREAK_LIBRARY": str(library)}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "[[-1. -1. -1. -1. -1. -1. -1. -1.]]"
 
 
 def test_control_flow_is_refused(daybreak: Daybreak) -> None:
