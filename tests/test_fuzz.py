@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNT = int(os.environ.get("DAYBREAK_TEST_MUTANTS", "600"))
+COUNT = int(os.environ.get("DAYBREAK_TEST_MUTANTS", "1000"))
 
 
 def run_mutants(library: Path, first: int, count: int) -> tuple[list[str], int]:

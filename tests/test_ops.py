@@ -14,6 +14,7 @@ from helpers.run import (
     check_output,
     feeds_of,
     make_inputs,
+    poison,
     reference,
     run_bound,
     run_plain,
@@ -43,6 +44,7 @@ def test_op(case: Case, daybreak: Daybreak) -> None:
     except Exception as error:
         pytest.fail(f"The oracle of this case cannot run (does it need ref=...?): {error}")
     session = daybreak.session(model, case.options)
+    poison(daybreak)
 
     def run() -> list[np.ndarray]:
         if case.bind:

@@ -73,7 +73,10 @@ void Fold(Plan& p, const Function& step, const Function& last) {
   const Tensor* x = p.In(0);
   Shape shape = x->shape;
   const size_t n = p.InCount();
-  for (size_t i = 1; i < n; ++i) shape = Broadcast(shape, p.In(i)->shape);
+  for (size_t i = 1; i < n; ++i) {
+    Check(p.In(i) != nullptr, "Operand ", i, " of ", n, " is absent.");
+    shape = Broadcast(shape, p.In(i)->shape);
+  }
   const Tensor* y = p.Out(0, shape);
   if (n == 1) return p.Copy(x, y, x->bytes());
   const Kind kind = KindOf(x->type);

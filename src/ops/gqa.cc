@@ -271,6 +271,9 @@ std::string Declines(const NodeView& node) {
   if (node.Attr("sliding_window_cache", 0) != 0) return "attribute 'sliding_window_cache' is not supported";
   if (node.Attr("qk_output", 0) != 0 || node.HasOut(3)) return "output 'output_qk' is not supported";
   if (node.Has(kQNorm) != node.Has(kKNorm)) return "one of 'q_norm_weight' and 'k_norm_weight' is absent";
+  for (const char* flag : {"do_rotary", "rotary_interleaved"})
+    if (const int64_t v = node.Attr(flag, 0); v != 0 && v != 1)
+      return Join("attribute '", flag, "' is ", v, ", not 0 or 1");
   if (node.Attr("do_rotary", 0) != 0 && !(node.Has(kCos) && node.Has(kSin)))
     return "attribute 'do_rotary' needs the inputs 'cos_cache' and 'sin_cache'";
   return "";

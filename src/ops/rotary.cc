@@ -109,6 +109,8 @@ void Onnx(Plan& p) {
 }
 
 std::string Declines(const NodeView& node) {
+  const int64_t interleaved = node.Attr("interleaved", 0);
+  if (interleaved != 0 && interleaved != 1) return Join("interleaved is ", interleaved, ", not 0 or 1");
   return node.Attr("scale", 1.0f) == 1.0f ? "" : "attribute 'scale' other than 1 has no defined meaning";
 }
 
@@ -118,7 +120,11 @@ const Register ops{
      .types = "T: f32 f16; M: i64",
      .plan = Microsoft,
      .declines = Declines},
-    {.name = "RotaryEmbedding", .since = 23, .types = "T: f32 f16; M: i64", .plan = Onnx},
+    {.name = "RotaryEmbedding",
+     .since = 23,
+     .types = "T: f32 f16; M: i64",
+     .plan = Onnx,
+     .declines = Declines},
 };
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cases import BY_NAME, case, data
+from cases import BY_NAME, case, data, f32
 
 for t in ("f32", "f16"):
     x = BY_NAME[t]
@@ -33,3 +33,6 @@ for t in ("f32", "f16"):
     case("RotaryEmbedding", x(0, 4, 32), data(np.zeros((0, 4))), x(8, 8), x(8, 8), domain="com.microsoft")
     case("RotaryEmbedding", x(1, 4, 32), data([0]), x(8, 8), x(8, 8), domain="com.microsoft", scale=2.0,
          declined="scale")  # fmt: skip
+
+case("RotaryEmbedding", f32(2, 3, 5, 4), f32(32, 2), f32(32, 2), data([[0] * 5] * 2), interleaved=2,
+     declined="interleaved is 2")  # fmt: skip
