@@ -95,7 +95,8 @@ class Arg:
             assert default is not None
             low = default[0] if self.low is None else int(self.low)
             high = default[1] if self.high is None else int(self.high)
-            return rng.integers(low, high, self.shape, endpoint=True).astype(numpy_type)
+            drawn = np.uint64 if numpy_type is np.uint64 else np.int64
+            return rng.integers(low, high, self.shape, drawn, endpoint=True).astype(numpy_type)
         return np.asarray(x).astype(numpy_type)
 
     def __str__(self) -> str:
