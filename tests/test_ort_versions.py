@@ -18,6 +18,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from helpers import small_models
+from helpers.small import one_node
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIMES = re.findall(r"^onnxruntime==(\S+)", (ROOT / "tools/setup/runtimes.txt").read_text(), re.M)
@@ -65,3 +66,19 @@ def test_fused_operators_reach_the_plugin(library: Path, tmp_path: Path) -> None
     _, operators = probe(RUNTIMES[-1], library, small_models.decoder(np.float32), tmp_path)
     assert operators["MatMulNBitsQkv"] == 2, operators
     assert operators["MatMulNBitsMlp"] == 2, operators
+
+
+def test_two_copies_in_one_process(library: Path, tmp_path: Path) -> None:
+    """The oldest and the newest ONNX Runtime at once, both with the plugin (onnxruntime-genai may bring its own)."""
+    (tmp_path / "model.onnx").write_bytes(one_node("Neg", [(onnx.TensorProto.FLOAT, [1, 8])]))
+    program = tmp_path / "two_runtimes"
+    source, headers = ROOT / "tests/cpp/two_runtimes.cc", ROOT / ".deps/include/onnxruntime"
+    subprocess.run(["c++", "-std=c++20", f"-I{headers}", source, "-ldl", "-o", program], check=True)
+    copies = [next((ROOT / ".deps/ort" / v / "onnxruntime/capi").glob("libonnxruntime.so.*"))
+              for v in (RUNTIMES[0], RUNTIMES[-1])]  # fmt: skip
+    run = subprocess.run(
+        [program, library, tmp_path / "model.onnx", *copies], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "done"
+    assert run.stdout.count("ONNX Runtime ") == 2

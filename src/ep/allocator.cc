@@ -5,19 +5,22 @@ namespace {
 
 thread_local std::string allocation_error;
 
-struct Allocator : OrtAllocator {
+struct Allocator : OrtAllocator, Home {
   Allocator(std::shared_ptr<Slot> slot, const OrtMemoryInfo* info, std::shared_ptr<Device> device)
       : OrtAllocator{}, slot_(std::move(slot)), info_(info), device_(std::move(device)) {
     OrtAllocatorType type = OrtDeviceAllocator;
     Ok(api.ort->MemoryInfoGetType(info, &type));
     kind_ = type == OrtReadOnlyAllocator ? MemoryKind::kWeight : MemoryKind::kTensor;
     version = kOrtApi;
-    Alloc = [](OrtAllocator* self, size_t size) { return Of(self).Allocate(size, Of(self).kind_); };
+    Alloc = [](OrtAllocator* self, size_t size) {
+      Allocator& allocator = Of(self);
+      return allocator.Allocate(size, allocator.kind_);
+    };
     Reserve = [](OrtAllocator* self, size_t size) { return Of(self).Allocate(size, MemoryKind::kWeight); };
     Free = [](OrtAllocator* self, void* address) { Of(self).Release(address); };
-    Info = [](const OrtAllocator* self) { return static_cast<const Allocator*>(self)->info_; };
+    Info = [](const OrtAllocator* self) { return Enter<const Allocator>(self).info_; };
     GetStats = [](const OrtAllocator* self, OrtKeyValuePairs** out) noexcept {
-      return Guard([&] { *out = static_cast<const Allocator*>(self)->Stats().release(); });
+      return Guard([&] { *out = Enter<const Allocator>(self).Stats().release(); });
     };
     Shrink = [](OrtAllocator* self) noexcept {
       return Guard([&] {
@@ -26,7 +29,7 @@ struct Allocator : OrtAllocator {
     };
   }
 
-  static Allocator& Of(OrtAllocator* self) { return *static_cast<Allocator*>(self); }
+  static Allocator& Of(OrtAllocator* self) { return Enter<Allocator>(self); }
 
   std::shared_ptr<Device> Device_() const { return device_ ? device_ : slot_->Current(); }
 
@@ -79,7 +82,7 @@ OrtAllocator* MakeAllocator(std::shared_ptr<Slot> slot, const OrtMemoryInfo* inf
   return new Allocator(std::move(slot), info, std::move(device));
 }
 
-void DeleteAllocator(OrtAllocator* allocator) noexcept { delete static_cast<Allocator*>(allocator); }
+void DeleteAllocator(OrtAllocator* allocator) noexcept { delete &Enter<Allocator>(allocator); }
 
 const std::string& AllocationError() { return allocation_error; }
 

@@ -23,7 +23,7 @@ constexpr std::pair<DType, ONNXTensorElementDataType> kTypes[] = {
 
 }  // namespace
 
-Api api;
+constinit thread_local Api api;
 
 Own<OrtKeyValuePairs> MakePairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
   OrtKeyValuePairs* made = nullptr;

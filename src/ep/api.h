@@ -25,8 +25,23 @@ struct Api {
   const OrtEpApi* ep = nullptr;
 };
 
-// Filled by CreateEpFactories, before anything else of the plugin runs.
-extern Api api;
+// The tables of the copy of ONNX Runtime that called into the plugin on this thread. A process may hold
+// several copies (onnxruntime-genai brings its own), so each object that ORT calls keeps the tables of the
+// one that it was made for, and its functions begin with Enter.
+extern constinit thread_local Api api;
+
+// Base of the objects that ORT calls.
+struct Home {
+  Api home = api;
+};
+
+// The object behind one of ORT's structs; sets the thread's tables to those of its copy of ORT.
+template <class T, class Base>
+T& Enter(Base* self) {
+  T& object = *static_cast<T*>(self);
+  api = object.home;
+  return object;
+}
 
 // A failed call of ORT's API, or an error that shall reach the caller with this code.
 class OrtError : public Error {

@@ -8,7 +8,7 @@
 namespace daybreak {
 namespace {
 
-struct Compiled : OrtNodeComputeInfo {
+struct Compiled : OrtNodeComputeInfo, Home {
   Compiled(Session& session, const OrtNode* given) : OrtNodeComputeInfo{} {
     GraphNode read = ReadNode(session, given);
     const Match match = FindRow(read.view);
@@ -32,7 +32,7 @@ struct Compiled : OrtNodeComputeInfo {
       return static_cast<OrtStatus*>(nullptr);
     };
     Compute = [](OrtNodeComputeInfo* self, void*, OrtKernelContext* context) noexcept {
-      return Guard([&] { RunNode(static_cast<Compiled*>(self)->node, context); });
+      return Guard([&] { RunNode(Enter<Compiled>(self).node, context); });
     };
     ReleaseState = [](OrtNodeComputeInfo*, void*) noexcept {};
   }
@@ -54,7 +54,7 @@ void CompileNodes(Session& session, const OrtGraph* const* graphs, size_t count,
 }
 
 void ReleaseNodes(OrtNodeComputeInfo** compiled, size_t count) noexcept {
-  for (size_t i = 0; i < count; ++i) delete static_cast<Compiled*>(compiled[i]);
+  for (size_t i = 0; i < count; ++i) delete &Enter<Compiled>(compiled[i]);
 }
 
 }  // namespace daybreak

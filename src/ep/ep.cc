@@ -9,7 +9,7 @@
 namespace daybreak {
 namespace {
 
-struct Ep : OrtEp {
+struct Ep : OrtEp, Home {
   Ep(std::unique_ptr<Session> given, const OrtKernelRegistry* kernels)
       : OrtEp{}, session(std::move(given)), registry(kernels), capture(*session), profiling(*session) {
     ort_version_supported = kOrtApi;
@@ -18,8 +18,8 @@ struct Ep : OrtEp {
     SetCaptureCallbacks();
   }
 
-  static Ep& Of(OrtEp* self) { return *static_cast<Ep*>(self); }
-  static const Ep& Of(const OrtEp* self) { return *static_cast<const Ep*>(self); }
+  static Ep& Of(OrtEp* self) { return Enter<Ep>(self); }
+  static const Ep& Of(const OrtEp* self) { return Enter<const Ep>(self); }
 
   void SetGraphCallbacks() {
     GetName = [](const OrtEp* self) noexcept { return Of(self).session->ep_name.c_str(); };
@@ -45,7 +45,8 @@ struct Ep : OrtEp {
       return Guard([&] { *out = MakeAllocator(Of(self).session->slot, info, Of(self).session->device); });
     };
     GetDefaultMemoryDevice = [](const OrtEp* self, const OrtMemoryDevice** out) noexcept {
-      *out = api.ep->MemoryInfo_GetMemoryDevice(Of(self).session->slot->memory());
+      const OrtMemoryInfo* memory = Of(self).session->slot->memory();
+      *out = api.ep->MemoryInfo_GetMemoryDevice(memory);
       return static_cast<OrtStatus*>(nullptr);
     };
     // What prepacking and uploads left in the queue starts before the first run.
@@ -115,6 +116,6 @@ OrtEp* MakeEp(std::unique_ptr<Session> session, const OrtKernelRegistry* registr
   return new Ep(std::move(session), registry);
 }
 
-void DeleteEp(OrtEp* ep) noexcept { delete static_cast<Ep*>(ep); }
+void DeleteEp(OrtEp* ep) noexcept { delete &Enter<Ep>(ep); }
 
 }  // namespace daybreak

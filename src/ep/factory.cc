@@ -29,7 +29,7 @@ std::string LibraryOption(const std::string& name) {
   return path ? path : "";
 }
 
-struct Factory : OrtEpFactory {
+struct Factory : OrtEpFactory, Home {
   Factory(const char* registered_name, const OrtLogger* default_logger)
       : OrtEpFactory{},
         name(std::string_view(registered_name) == kOwnName ? kOwnName : kOfficialName),
@@ -48,12 +48,10 @@ struct Factory : OrtEpFactory {
     SetMakers();
   }
 
-  static Factory& Of(OrtEpFactory* self) { return *static_cast<Factory*>(self); }
+  static Factory& Of(OrtEpFactory* self) { return Enter<Factory>(self); }
 
   void SetDescription() {
-    GetName = [](const OrtEpFactory* self) noexcept {
-      return static_cast<const Factory*>(self)->name.c_str();
-    };
+    GetName = [](const OrtEpFactory* self) noexcept { return Enter<const Factory>(self).name.c_str(); };
     GetVendor = [](const OrtEpFactory*) noexcept { return "Daybreak"; };
     GetVendorId = [](const OrtEpFactory*) noexcept { return uint32_t{0}; };
     GetVersion = [](const OrtEpFactory*) noexcept { return DAYBREAK_VERSION; };
@@ -79,8 +77,9 @@ struct Factory : OrtEpFactory {
     CreateAllocator = [](OrtEpFactory* self, const OrtMemoryInfo* info, const OrtKeyValuePairs*,
                          OrtAllocator** out) noexcept {
       return Guard([&] {
+        const Slots& slots = Of(self).slots;
         const OrtMemoryDevice* device = api.ep->MemoryInfo_GetMemoryDevice(info);
-        for (const auto& slot : Of(self).slots)
+        for (const auto& slot : slots)
           if (slot->Has(device)) return void(*out = MakeAllocator(slot, info, nullptr));
         Fail("The memory info is not of a device of this EP.");
       });
@@ -146,9 +145,9 @@ struct Factory : OrtEpFactory {
 
   const OrtKernelRegistry* Registry(bool capture) {
     std::lock_guard lock(mutex);
-    Own<OrtKernelRegistry>& registry = registries[capture];
-    if (!registry) registry = MakeRegistry(name.c_str(), capture, logger);
-    return registry.get();
+    KernelRegistry& registry = registries[capture];
+    if (!registry.kernels) registry = MakeRegistry(name.c_str(), capture, logger);
+    return registry.kernels.get();
   }
 
   const std::string name;
@@ -157,7 +156,7 @@ struct Factory : OrtEpFactory {
   Slots slots;
   std::vector<Own<OrtHardwareDevice>> hardware;
   std::mutex mutex;
-  Own<OrtKernelRegistry> registries[2];  // without and with graph capture
+  KernelRegistry registries[2];  // without and with graph capture
 };
 
 }  // namespace
@@ -166,6 +165,6 @@ OrtEpFactory* MakeFactory(const char* registered_name, const OrtLogger* logger) 
   return new Factory(registered_name, logger);
 }
 
-void DeleteFactory(OrtEpFactory* factory) noexcept { delete static_cast<Factory*>(factory); }
+void DeleteFactory(OrtEpFactory* factory) noexcept { delete &Enter<Factory>(factory); }
 
 }  // namespace daybreak

@@ -74,7 +74,7 @@ struct AttributeReader {
   }
 };
 
-struct Kernel : OrtKernelImpl {
+struct Kernel : OrtKernelImpl, Home {
   Kernel(const OpDef& row, const OrtKernelInfo* info);
   ~Kernel() {
     for (auto& [i, tensor] : node.packed) device->Free(tensor.device.address);
@@ -119,13 +119,13 @@ Kernel::Kernel(const OpDef& row, const OrtKernelInfo* given)
 
   ort_version_supported = kOrtApi;
   Compute = [](OrtKernelImpl* self, OrtKernelContext* context) noexcept {
-    return Guard([&] { RunNode(static_cast<Kernel*>(self)->node, context); });
+    return Guard([&] { RunNode(Enter<Kernel>(self).node, context); });
   };
-  Release = [](OrtKernelImpl* self) noexcept { delete static_cast<Kernel*>(self); };
+  Release = [](OrtKernelImpl* self) noexcept { delete &Enter<Kernel>(self); };
   if (row.prepack == nullptr) return;
   PrePackWeight = [](OrtKernelImpl* self, const OrtValue* tensor, int index, OrtAllocator*,
                      OrtSharedPrePackedWeightCache*, bool* packed) noexcept {
-    return Guard([&] { *packed = static_cast<Kernel*>(self)->Pack(tensor, static_cast<size_t>(index)); });
+    return Guard([&] { *packed = Enter<Kernel>(self).Pack(tensor, static_cast<size_t>(index)); });
   };
 }
 
@@ -147,8 +147,9 @@ bool Kernel::Pack(const OrtValue* tensor, size_t index) {
 
 }  // namespace
 
-OrtStatus* ORT_API_CALL CreateKernel(void* row, const OrtKernelInfo* info, OrtKernelImpl** kernel) noexcept {
-  return Guard([&] { *kernel = new Kernel(*static_cast<const OpDef*>(row), info); });
+OrtStatus* ORT_API_CALL CreateKernel(void* kernel_row, const OrtKernelInfo* info,
+                                     OrtKernelImpl** kernel) noexcept {
+  return Guard([&] { *kernel = new Kernel(*Enter<const KernelRow>(kernel_row).row, info); });
 }
 
 }  // namespace daybreak

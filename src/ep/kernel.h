@@ -1,11 +1,18 @@
 // The kernel that ORT runs: one implementation for all operator rows.
 #pragma once
 
+#include "core/op.h"
 #include "ep/api.h"
 
 namespace daybreak {
 
-// `row` is the OpDef that the kernel was registered with.
-OrtStatus* ORT_API_CALL CreateKernel(void* row, const OrtKernelInfo* info, OrtKernelImpl** kernel) noexcept;
+// What a kernel is registered with.
+struct KernelRow : Home {
+  const OpDef* row;
+};
+
+// `kernel_row` is the KernelRow.
+OrtStatus* ORT_API_CALL CreateKernel(void* kernel_row, const OrtKernelInfo* info,
+                                     OrtKernelImpl** kernel) noexcept;
 
 }  // namespace daybreak

@@ -18,16 +18,16 @@ int64_t SteadyNow() {
       .count();
 }
 
-struct Profiler : OrtEpProfilerImpl {
+struct Profiler : OrtEpProfilerImpl, Home {
   Profiler(const Session& session, std::shared_ptr<Profile> kept)
       : OrtEpProfilerImpl{}, device(session.device), logger(session.logger), profile(std::move(kept)) {
     ort_version_supported = kOrtApi;
-    Release = [](OrtEpProfilerImpl* self) noexcept { delete static_cast<Profiler*>(self); };
+    Release = [](OrtEpProfilerImpl* self) noexcept { delete &Enter<Profiler>(self); };
     StartProfiling = [](OrtEpProfilerImpl* self, int64_t offset_ns) noexcept {
-      return Guard([&] { static_cast<Profiler*>(self)->Start(offset_ns); });
+      return Guard([&] { Enter<Profiler>(self).Start(offset_ns); });
     };
     EndProfiling = [](OrtEpProfilerImpl* self, OrtProfilingEventsContainer* container) noexcept {
-      return Guard([&] { static_cast<Profiler*>(self)->Write(container); });
+      return Guard([&] { Enter<Profiler>(self).Write(container); });
     };
   }
 

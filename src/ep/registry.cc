@@ -65,12 +65,14 @@ void CheckNames(const OpDef& row, const OrtLogger* logger) {
 
 }  // namespace
 
-Own<OrtKernelRegistry> MakeRegistry(const char* ep_name, bool capture, const OrtLogger* logger) {
-  auto registry = Make<OrtKernelRegistry>(api.ep->CreateKernelRegistry);
+KernelRegistry MakeRegistry(const char* ep_name, bool capture, const OrtLogger* logger) {
+  KernelRegistry registry{{}, Make<OrtKernelRegistry>(api.ep->CreateKernelRegistry)};
   for (const OpDef& row : Ops()) {
     try {
       const auto def = MakeDef(ep_name, row, capture);
-      Ok(api.ep->KernelRegistry_AddKernel(registry.get(), def.get(), CreateKernel, const_cast<OpDef*>(&row)));
+      registry.rows.push_back({{}, &row});
+      Ok(api.ep->KernelRegistry_AddKernel(registry.kernels.get(), def.get(), CreateKernel,
+                                          &registry.rows.back()));
       CheckNames(row, logger);
     } catch (const std::exception& e) {
       Fail("Row of ", row.name, " (", row.since, "..", row.until, "): ", e.what());

@@ -5,18 +5,17 @@
 namespace daybreak {
 namespace {
 
-struct Transfer : OrtDataTransferImpl {
+struct Transfer : OrtDataTransferImpl, Home {
   explicit Transfer(const Slots& slots) : OrtDataTransferImpl{}, slots_(slots) {
     ort_version_supported = kOrtApi;
-    Release = [](OrtDataTransferImpl* self) noexcept { delete static_cast<Transfer*>(self); };
+    Release = [](OrtDataTransferImpl* self) noexcept { delete &Enter<Transfer>(self); };
     CanCopy = [](const OrtDataTransferImpl* self, const OrtMemoryDevice* from,
-                 const OrtMemoryDevice* to) noexcept {
-      return static_cast<const Transfer*>(self)->Takes(from, to);
-    };
+                 const OrtMemoryDevice* to) noexcept { return Enter<const Transfer>(self).Takes(from, to); };
     CopyTensors = [](OrtDataTransferImpl* self, const OrtValue** from, OrtValue** to, OrtSyncStream**,
                      size_t count) noexcept {
       return Guard([&] {
-        for (size_t i = 0; i < count; ++i) static_cast<Transfer*>(self)->CopyOne(from[i], to[i]);
+        auto& transfer = Enter<Transfer>(self);
+        for (size_t i = 0; i < count; ++i) transfer.CopyOne(from[i], to[i]);
       });
     };
   }
