@@ -166,6 +166,15 @@ def test_generate_on_both_providers(model: Path, daybreak_command: Daybreak) -> 
         assert line.endswith("CPU") == (ep == "cpu")
 
 
+def test_generate_with_capture(model: Path, daybreak_command: Daybreak) -> None:
+    """A model with an attention mask is captured through onnxruntime-genai, and answers the same."""
+    command = ["generate", model, "-p", "hello world", "-n", 12]
+    plain = daybreak_command(*command).succeeds()
+    captured = daybreak_command(*command, "-o", "enableGraphCapture=1").succeeds()
+    assert captured.out == plain.out
+    assert "cannot be captured" not in captured.err
+
+
 def test_generate_reads_a_prompt_and_samples_by_seed(
     model: Path, library: Path, daybreak_command: Daybreak
 ) -> None:
