@@ -30,7 +30,7 @@ QUESTIONS = [
 GENAI = """
 import json, sys
 from onnxruntime_ep_daybreak.generation import LanguageModel, Sampling
-model = LanguageModel(sys.argv[1], sys.argv[2])
+model = LanguageModel(sys.argv[1], "daybreak", json.loads(sys.argv[2]))
 prompts, count = json.loads(sys.stdin.read())
 tokens = [list(model.stream(prompt, Sampling(max_tokens=count))) for prompt in prompts]
 print(json.dumps({"device": model.model.device_type, "tokens": tokens}))
@@ -118,11 +118,13 @@ def test_batch_with_right_padding(
             assert relative(logits[row], want[step]) <= RELATIVE[dtype], f"row {row}, step {step}"
 
 
-def test_genai(models: Models, prompts: list[list[int]], daybreak: Daybreak) -> None:
+@pytest.mark.parametrize("capture", ["0", "1"], ids=["plain", "capture"])
+def test_genai(capture: str, models: Models, prompts: list[list[int]], daybreak: Daybreak) -> None:
     """onnxruntime-genai with its WebGPU device path, as `daybreak generate` uses it, gives the same tokens."""
     env = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "DAYBREAK_LIBRARY": daybreak.library}
     chosen, count = [prompts[0], prompts[2]], 24
-    command = [sys.executable, "-c", GENAI, str(models.path("f16")), "daybreak"]
+    options = json.dumps({"enableGraphCapture": capture})
+    command = [sys.executable, "-c", GENAI, str(models.path("f16")), options]
     data = json.dumps([chosen, count])
     done = subprocess.run(command, input=data, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
