@@ -48,25 +48,29 @@ class Models:
         """A session on Daybreak, all compute nodes of which are there."""
         path = self.path(dtype, **form)
         if path not in self.device:
-            self.device[path] = self._make(daybreak, path)
+            self.device[path] = device_session(daybreak, path)
         return self.device[path]
 
-    def _make(self, daybreak: Daybreak, path: Path) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.add_session_config_entry(RECORD, "1")
-        options.add_provider_for_devices([daybreak.device], {})
-        session = ort.InferenceSession(path / "model.onnx", options)
-        session.disable_fallback()
-        left = [
-            f"{node.op_type} {node.name}"
-            for part in session.get_provider_graph_assignment_info()
-            for node in part.get_nodes()
-            if part.ep_name != daybreak.ep_name
-            and (not node.name.startswith(LENGTHS) or node.op_type == "GatherND")
-        ]
-        assert not left, f"compute nodes on the CPU: {left[:10]}"
-        return session
+
+def device_session(
+    daybreak: Daybreak, path: Path, lengths: tuple[str, ...] = LENGTHS
+) -> ort.InferenceSession:
+    """The model of a folder on Daybreak, with all nodes but those whose names begin as in `lengths`."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry(RECORD, "1")
+    options.add_provider_for_devices([daybreak.device], {})
+    session = ort.InferenceSession(path / "model.onnx", options)
+    session.disable_fallback()
+    left = [
+        f"{node.op_type} {node.name}"
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+        if part.ep_name != daybreak.ep_name
+        and (not node.name.startswith(lengths) or node.op_type == "GatherND")
+    ]
+    assert not left, f"compute nodes on the CPU: {left[:10]}"
+    return session
 
 
 def reference(session: ort.InferenceSession, ids: list[int]) -> np.ndarray:
