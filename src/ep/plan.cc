@@ -88,6 +88,25 @@ void DevicePlan::Put(const void* from, void* to, size_t bytes) {
   device_.Copy(constants.back(), to, bytes);
 }
 
+// ORT keeps a value in one place. One that a node takes twice, for the CPU and for the device, is in the
+// wrong place once.
+void RunPlan::Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu) {
+  const bool on_device = bytes == 0 ? !on_cpu : device_.Owns(data);
+  if (on_cpu && on_device) {
+    fetched_.emplace_back(bytes);
+    device_.Download(data, fetched_.back().data(), bytes);
+    data = fetched_.back().data();
+  } else if (!on_cpu && !on_device) {
+    void* copy = Scratch(tensor.type, tensor.shape)->device.address;
+    Put(data, copy, bytes);
+    data = copy;
+  }
+  if (on_cpu)
+    tensor.host = data;
+  else
+    tensor.device = {const_cast<void*>(data), bytes};
+}
+
 bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
   const OrtValue* value = nullptr;
   Ok(api.ort->KernelContext_GetInput(context_, i, &value));
@@ -97,10 +116,7 @@ bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
     const void* data = Get<const void*>(api.ort->GetTensorData, value);
     const size_t bytes = tensor.bytes();
     Check(bytes == 0 || data != nullptr, "has no memory.");
-    if (node_.host_in[i])
-      tensor.host = data;
-    else
-      tensor.device = {const_cast<void*>(data), bytes};
+    Place(tensor, data, bytes, node_.host_in[i]);
   } catch (const std::exception& e) {
     Fail("Input ", i, " ", e.what());
   }

@@ -83,10 +83,12 @@ class RunPlan final : public DevicePlan {
     std::map<size_t, Entry> more;
   };
   bool ReadInput(size_t i, Tensor& tensor);
+  void Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu);
 
   OrtKernelContext* context_;
   Entries<10> in_;
   Entries<4> out_;
+  std::vector<std::vector<uint8_t>> fetched_;                    // inputs that had to come from the device
   std::vector<std::pair<std::vector<uint8_t>, void*>> mirrors_;  // CPU bytes of outputs, and where they go
 };
 

@@ -11,7 +11,7 @@ void Arg(Plan& p) {
   const auto [outer, dim, stride] = SplitAt(x->shape, static_cast<int64_t>(axis));
   Check(dim > 0, "Axis ", axis, " of ", ToString(x->shape), " has no elements to choose from.");
   Shape shape = x->shape;
-  if (p.Attr("keepdims", 1) != 0)
+  if (p.Attr("keepdims", 1) == 1)
     shape[axis] = 1;
   else
     shape.erase(axis);

@@ -134,7 +134,7 @@ void Reduce(Plan& p) {
   FixedVec<bool, kMaxRank> reduced;
   reduced.resize(x->shape.size(), list.empty());
   for (const int64_t axis : list) reduced[WrapAxis(axis, x->shape.size())] = true;
-  const bool keep = p.Attr("keepdims", 1) != 0;
+  const bool keep = p.Attr("keepdims", 1) == 1;
   Shape shape;
   for (size_t a = 0; a < x->shape.size(); ++a) {
     if (!reduced[a])

@@ -3,7 +3,7 @@
 import functools
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from cases import BY_NAME, DTYPES, bool_, case, const, data, f16, f32, i64, u8
 
@@ -140,3 +140,6 @@ same("Concat", f32(2, 0), f32(2, 3), f32(2, 0), axis=1)
 same("Concat", f32(0, 2), f32(0, 2), axis=0)
 same("Concat", f32(2, 3), f32(2, 2), axis=1, opset=[4, 11, 13])
 same("Concat", f16(1, 8, 1024, 64), f16(1, 8, 1, 64), axis=2, perf=True)
+
+# One initialiser as the data (on the device) and as the axes (on the CPU).
+case("Squeeze", const([0]), nodes=[helper.make_node("Squeeze", ["x0", "x0"], ["y0"])], id="Squeeze by itself")

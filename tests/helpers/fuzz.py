@@ -28,10 +28,13 @@ INTEGERS = [-3, -2, -1, 0, 1, 2, 3, 5, 7, 64, 65, 1 << 31, -(1 << 31), (1 << 63)
 FLOATS = [0.5, -1.0, 0.01, 3.0]
 TEXTS = ["", "none", "Linear", "a string that no operator knows"]
 
+CRASHES_ORT = {("GatherND", "batch_dims")}  # shape inference reads out of bounds for negative values
+
 
 def mutate_attribute(case: Case, rng: np.random.Generator) -> bool:
     """Changes one attribute in place; False when there is none to change."""
     names = [n for n, v in case.attrs.items() if isinstance(v, int | float | str | list | tuple)]
+    names = [n for n in names if (case.op, n) not in CRASHES_ORT]
     if not names:
         return False
     name = names[rng.integers(len(names))]
@@ -103,7 +106,6 @@ def mutant_of(case: Case, rng: np.random.Generator) -> Case | None:
         return None
     case.args = tuple(args)
     case.symbolic = bool(rng.random() < 0.5)
-    case.ref = None  # the CPU EP decides what is valid
     return case
 
 
@@ -122,7 +124,8 @@ def disagreement(case: Case, daybreak: Daybreak) -> str:
         return ""
     if want is None or len(got) != len(want):
         return ""
-    if all(g.size < LARGEST for g in got):
+    empty = any(x is not None and x.size == 0 for x in inputs)  # the mean of nothing is anything
+    if not empty and all(g.size < LARGEST for g in got):
         wrong = [check_output(case, i, g, w) for i, (g, w) in enumerate(zip(got, want, strict=True))]
         return "; ".join(w for w in wrong if w)
     return ""
@@ -143,7 +146,7 @@ def main(library: str, first: int, count: int) -> None:
     by_operator: dict[str, list[Case]] = collections.defaultdict(list)
     for case in all_cases():
         small = all(a is None or np.prod(a.shape) <= LARGEST for a in case.args)
-        if small and all(case.out) and not (case.declined or case.bind or case.nodes):
+        if small and all(case.out) and not (case.declined or case.bind or case.nodes or case.ref):
             by_operator[case.op].append(case)
     names = list(by_operator)
     for index in range(first, first + count):
