@@ -371,4 +371,5 @@ def test_bench_errors(model: Path, onnx_model: Path, daybreak_command: Daybreak)
         "do not fit the context of 4096"
     )
     daybreak_command("bench", model, "--ep", "cpu", "--dim", "a=1").fails("for ONNX models")
+    daybreak_command("bench", model, "--device", 1).fails("runs on the first device")
     daybreak_command("bench", onnx_model.parent / "none", "--ep", "cpu").fails("does not exist")

@@ -13,10 +13,12 @@ working.
 from .errors import DaybreakError
 from .library import (
     create_session,
+    device_label,
     devices,
     get_ep_name,
     get_ep_names,
     get_library_path,
+    is_registered,
     is_software,
     register,
     unregister,
@@ -25,10 +27,12 @@ from .library import (
 __all__ = [
     "DaybreakError",
     "create_session",
+    "device_label",
     "devices",
     "get_ep_name",
     "get_ep_names",
     "get_library_path",
+    "is_registered",
     "is_software",
     "register",
     "unregister",

@@ -36,6 +36,8 @@ def command(
     if model.is_dir():
         if inputs or dim:
             raise DaybreakError("--inputs and --dim are for ONNX models; this is a model folder")
+        if device:
+            raise DaybreakError("a model folder runs on the first device; --device is for ONNX models")
         rows = _language_model(model, ep, options, prompt_tokens, new_tokens, repeat)
     else:
         rows = _onnx(model, ep, device, options, inputs, parse_dims(dim), repeat)
