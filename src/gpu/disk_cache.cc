@@ -43,6 +43,13 @@ fs::path DefaultFolder() {
   return base.empty() ? base : base / "daybreak";
 }
 
+// True for the names that FileOf gives: the folder may hold files of others.
+bool IsEntry(const fs::path& path) {
+  const std::string name = path.stem().string();
+  return path.extension() == ".bin" && name.size() == 32 &&
+         name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 std::vector<char> ReadFile(const fs::path& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return {};
@@ -136,9 +143,10 @@ void DiskCache::Shrink(uint64_t max_bytes) const {
     const auto used = it->last_write_time(ignored);
     const auto bytes = it->file_size(ignored);
     if (ignored) continue;
-    if (it->path().extension() == ".tmp" && used < stale)
-      fs::remove(it->path(), ignored);  // left by a killed process
-    if (it->path().extension() != ".bin") continue;
+    // HASH.bin.NUMBER.tmp, left by a killed process.
+    if (it->path().extension() == ".tmp" && IsEntry(it->path().stem().stem()) && used < stale)
+      fs::remove(it->path(), ignored);
+    if (!IsEntry(it->path())) continue;
     entries.push_back({used, bytes, it->path()});
     total += bytes;
   }
