@@ -54,6 +54,9 @@ void Attend(Plan& plan, const Attention& attention);
 // head].
 bool Decode(Plan& plan, const Attention& a, const NewRows* rows);
 
+// The kernel on subgroup matrices, for many query rows in f16. True when it took the work.
+bool AttendWithMatrices(Plan& plan, const Attention& a);
+
 // Widest vector (4 or 1 elements) that every offset of q, k, v and the output allows.
 uint32_t WidthOf(const Attention& a);
 Ints InVectors(const HeadLayout& at, uint32_t width);

@@ -1,0 +1,65 @@
+// FlashAttention on subgroup matrices (attention_matrix.wgsl).
+#include <algorithm>
+
+#include "ops/attention.h"
+
+namespace daybreak {
+namespace {
+
+constexpr int64_t kRows = 64;  // query rows of a workgroup
+
+bool HasMatrices(const DeviceInfo& device) {
+  return device.subgroup_size() == 32 && device.max_invocations >= 128 &&
+         std::any_of(device.matrices.begin(), device.matrices.end(), [](const MatrixConfig& c) {
+           return c.component == DType::kF16 && c.result == DType::kF32 && c.m == 16 && c.n == 16 &&
+                  c.k == 16;
+         });
+}
+
+// Eight elements a vector at every offset of q, k and v.
+bool InEights(const Attention& a) {
+  for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at})
+    if ((at->batch | at->head | at->row | at->first) % 8 != 0) return false;
+  return true;
+}
+
+uint64_t WorkgroupBytes(int64_t head, uint32_t keys) {
+  const int64_t vectors = 2 * keys * (head / 8 + 1) + kRows * (keys / 4 + 1) + kRows * (keys / 8 + 1);
+  return static_cast<uint64_t>(vectors) * 16 + 16;
+}
+
+}  // namespace
+
+bool AttendWithMatrices(Plan& p, const Attention& a) {
+  const DeviceInfo& device = p.Device();
+  const bool f16 = a.q->type == DType::kF16 && a.k->type == DType::kF16 && a.v->type == DType::kF16;
+  if (!f16 || a.out->type != DType::kF16 || !HasMatrices(device) || WidthOf(a) != 4 || !InEights(a))
+    return false;
+  if (a.head != a.v_head || a.head % 16 != 0 || a.head > 128) return false;
+  const uint32_t keys = a.head <= 64 ? 64 : 32;
+  if (WorkgroupBytes(a.head, keys) > device.workgroup_bytes) return false;
+
+  const int64_t group = a.heads / a.kv_heads;
+  const int64_t tiles = CeilDiv<int64_t>(a.seq * group, kRows);
+  Dispatch d{.shader = "attention_matrix",
+             .consts = {{"H8", U32(a.head / 8)}, {"BN", keys}},
+             .in = {{"q", a.q, 4, View::kWords}, {"k", a.k, 4, View::kWords}, {"v", a.v, 4, View::kWords}},
+             .out = {{"y", a.out, 4}},
+             .params = {{"q_stride", InVectors(a.q_at, 8)},
+                        {"k_stride", InVectors(a.k_at, 8)},
+                        {"v_stride", InVectors(a.v_at, 8)},
+                        {"y_stride", InVectors(a.out_at, 4)},
+                        {"tiles", U32(tiles)},
+                        {"group", U32(group)},
+                        {"kv_heads", U32(a.kv_heads)},
+                        {"seq", U32(a.seq)},
+                        {"keys", U32(a.keys)},
+                        {"past", U32(a.past)},
+                        {"scale", ScaleOf(a)}},
+             .grid = {tiles * a.kv_heads * a.batch}};
+  AddScoreParts(d, a);
+  p.Run(d);
+  return true;
+}
+
+}  // namespace daybreak
