@@ -42,7 +42,8 @@ float FloatOf(uint16_t h) {
 // A node's plan on a device, its caches shared with its past.
 class BenchPlan : public Plan {
  public:
-  BenchPlan(Device& device, const DeviceInfo& info, const Problem& p) : device_(device), info_(info) {
+  BenchPlan(daybreak::Device& device, const DeviceInfo& info, const Problem& p)
+      : device_(device), info_(info) {
     attrs_.Set("num_heads", p.heads);
     attrs_.Set("kv_num_heads", p.kv_heads);
     attrs_.Set("do_rotary", int64_t{1});
@@ -212,7 +213,8 @@ int main(int argc, char** argv) try {
       {"32 heads of 128, prefill 4096", 32, 8, 128, 4096, 0, 4096},
       {"llama1b prefill 512 after 2048", 32, 8, 64, 512, 2048, 4096},
   };
-  for (const Problem& p : problems) Measure(*device, p, repeats);
+  for (const Problem& p : problems)
+    if (argc < 3 || std::strstr(p.name, argv[2])) Measure(*device, p, repeats);
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "attention_bench: %s\n", e.what());
