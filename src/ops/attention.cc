@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 
+#include "core/variant.h"
+
 namespace daybreak {
 namespace {
 
@@ -58,7 +60,8 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
 
 void Attend(Plan& p, const Attention& a) {
-  if (a.out->count() == 0 || Decode(p, a, nullptr) || AttendWithMatrices(p, a)) return;
+  if (a.out->count() == 0) return;
+  if (!IsForced("attention_tile") && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());
   const int64_t group = a.heads / a.kv_heads;

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kMostRows = 32;
 
 struct Tile {
-  uint32_t wg = 128, rows = 1, lanes = 1, unroll = 4;  // keys that a team has in flight
+  uint32_t wg = 128, rows = 1, lanes = 1, unroll = 2;  // keys that a team has in flight
   int64_t tiles = 1, lines = 1, splits = 1;
   int64_t chunk() const { return wg / lanes * unroll; }
 };
@@ -33,9 +33,9 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   const int64_t rows = a.seq * (a.heads / a.kv_heads);
   const int64_t vectors = std::max(a.head, a.v_head) / 4;
   t.wg = device.software ? 32 : 128;
-  t.unroll = device.software ? 1 : 4;  // lavapipe gains nothing and compiles longer
+  t.unroll = device.software ? 1 : 2;  // more costs instructions and registers, and gains nothing
   t.lanes = std::min(device.subgroup_size(), Pow2(CeilDiv<int64_t>(vectors, 2)));
-  t.tiles = rows <= 6 ? 1 : CeilDiv<int64_t>(rows, 4);
+  t.tiles = CeilDiv<int64_t>(rows, 4);
   t.rows = static_cast<uint32_t>(CeilDiv(rows, t.tiles));
   t.tiles = CeilDiv<int64_t>(rows, t.rows);
   t.lines = a.batch * a.kv_heads * t.tiles;
@@ -47,10 +47,23 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
 
 bool Fits(const Attention& a, const DeviceInfo& device, const Tile& t, const Dispatch& d) {
   const int64_t vectors = std::max(a.head, a.v_head) / 4;
-  const auto bytes = static_cast<uint64_t>(t.wg / device.subgroup_size() * t.rows * (a.v_head / 4 * 16 + 8));
+  const auto bytes =
+      static_cast<uint64_t>(t.wg / device.subgroup_size() * (t.rows == 3 ? 4 : t.rows) * 4 * (a.v_head + 2));
   return vectors <= 4 * t.lanes && bytes <= device.workgroup_bytes &&
          d.in.size() + d.out.size() <= device.max_storage_buffers;
 }
+
+// R of the shader, a number of each row, for 1 to 4 rows.
+constexpr const char* kRowVectors[] = {
+    "alias R = f32;\n"
+    "fn rows_of(a: array<f32, 4>) -> R { return a[0]; }\nfn row_at(x: R, r: u32) -> f32 { return x; }",
+    "alias R = vec2<f32>;\n"
+    "fn rows_of(a: array<f32, 4>) -> R { return R(a[0], a[1]); }\nfn row_at(x: R, r: u32) -> f32 { return "
+    "x[r]; }",
+    "alias R = vec3<f32>;\nfn rows_of(a: array<f32, 4>) -> R { return R(a[0], a[1], a[2]); }\n"
+    "fn row_at(x: R, r: u32) -> f32 { return x[r]; }",
+    "alias R = vec4<f32>;\nfn rows_of(a: array<f32, 4>) -> R { return R(a[0], a[1], a[2], a[3]); }\n"
+    "fn row_at(x: R, r: u32) -> f32 { return x[r]; }"};
 
 void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   d.in.push_back({"q", n.q, 4});
@@ -137,7 +150,9 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
                         {"D", U32(a.head / 4)},
                         {"FUSED", fused},
                         {"SPLIT", split},
-                        {"GROW", fused && rows->k_past != nullptr}},
+                        {"GROW", fused && rows->k_past != nullptr},
+                        {"R", Code{kRowVectors[t.rows - 1]}},
+                        {"EACH_ROW", a.bias || a.window > 0 || a.softcap > 0 || (a.causal && a.seq > 1)}},
              .params = {{"scale", ScaleOf(a)}},
              .grid = {t.lines * t.splits}};
   if (fused)
@@ -146,10 +161,10 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
     AddInPlace(d, a);
   AddShared(d, a, t);
   AddScoreParts(d, a);
-  d.out.push_back({"y", a.out, 4});
+  d.out.push_back({"y", a.out});
   if (!Fits(a, device, t, d)) return false;
   if (!split) {
-    d.params.push_back({"y_stride", InVectors(a.out_at, 4)});
+    d.params.push_back({"y_stride", InVectors(a.out_at, 1)});
     p.Run(d);
     return true;
   }

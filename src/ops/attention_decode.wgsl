@@ -1,5 +1,6 @@
 // Attention of few query rows (ROWS of the group of one kv head) with a share of the keys. A team of LANES threads
 // takes every TEAMS-th key: no barrier and no workgroup memory inside the loop, each key read once for all rows.
+// Numbers of all rows travel together in an R (f32 or a vector of ROWS), so that compilers keep them in registers.
 //   FUSED: q, k, v are the new rows as the projections left them; the kernel normalises and rotates q, and the thread
 //   that would read a new key from the cache makes it and stores it there. GROW: it copies the past as well.
 //   SPLIT: several workgroups share the keys; y holds partial sums, which attention_merge joins.
@@ -7,9 +8,9 @@
 //           -> k_cache, v_cache, y    params: kv_seq, q_row, kv_row (vectors of a token), first_k, first_v (offsets),
 //           past_rows, half, positions, eps as in attention_append; keys is the caches' number of rows
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
-//   All but seqlens, ids, bias and sink are bound four elements a vector
+//   All but seqlens, ids, bias, sink and y are bound four elements a vector
 //   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight
-//   lists: y_stride (without SPLIT)    params: tiles, splits, group, kv_heads, seq, keys, past, scale
+//   lists: y_stride (elements, without SPLIT)    params: tiles, splits, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
 #include "lib/attention_load.wgsl"
@@ -22,53 +23,73 @@ const VK = (D + LANES - 1u) / LANES;   // vectors of a key that a thread holds
 const VV = (DV + LANES - 1u) / LANES;  // vectors of a value
 const SUBS = WG / SG;
 
-var<workgroup> sub_sums: array<V, SUBS * ROWS * DV>;
-var<workgroup> sub_stats: array<vec2<f32>, SUBS * ROWS>;  // largest score, sum of exp(score - largest)
+var<workgroup> sub_sums: array<R, SUBS * DV * 4u>;
+var<workgroup> sub_tops: array<R, SUBS>;     // largest score
+var<workgroup> sub_weights: array<R, SUBS>;  // sum of exp(score - largest)
 
-var<private> query: array<V, ROWS * VK>;
+var<private> query: array<R, VK * 4u>;  // element by element
 var<private> key: array<V, UNROLL * VK>;
 var<private> value: array<V, UNROLL * VV>;
-var<private> sums: array<V, ROWS * VV>;
-var<private> stats: array<vec2<f32>, ROWS>;
+var<private> sums: array<R, VV * 4u>;
+var<private> top: R;
+var<private> weight: R;
+
+// Scores of all rows with the key in slot u.
+fn scores_of(p: Place, u: u32, t: u32) -> R {
+  var s = R();
+  for (var n = 0u; n < VK; n++) {
+    let x = key[u * VK + n];
+    s += query[n * 4u] * x.x + query[n * 4u + 1u] * x.y + query[n * 4u + 2u] * x.z + query[n * 4u + 3u] * x.w;
+  }
+  for (var step = LANES / 2u; step > 0u; step /= 2u) { s += subgroupShuffleXor(s, step); }
+#if EACH_ROW
+  var each = array<f32, 4>();
+  for (var r = 0u; r < ROWS; r++) {
+    each[r] = score_of(row_at(s, r), p.b, head_of(p, r), row_of(p, r) / params.group, t, p.keys.past, p.keys.end);
+  }
+  return rows_of(each);
+#else
+  return select(R(LOWEST), s, R(f32(t)) < R(f32(p.keys.end)));
+#endif
+}
 
 // Adds the loaded chunk to the running sums.
 fn absorb(p: Place, first: u32) {
-  for (var r = 0u; r < ROWS; r++) {
-    var scores = array<f32, UNROLL>();
-    var top = stats[r].x;
-    for (var u = 0u; u < UNROLL; u++) {
-      var s = 0.0;
-      for (var n = 0u; n < VK; n++) { s += dot(query[r * VK + n], key[u * VK + n]); }
-      for (var step = LANES / 2u; step > 0u; step /= 2u) { s += subgroupShuffleXor(s, step); }
-      scores[u] = score_of(s, p.b, head_of(p, r), row_of(p, r) / params.group, first + u * TEAMS, p.keys.past,
-                           p.keys.end);
-      top = max(top, scores[u]);
+  var scores: array<R, UNROLL>;
+  var next = top;
+  for (var u = 0u; u < UNROLL; u++) {
+    scores[u] = scores_of(p, u, first + u * TEAMS);
+    next = max(next, scores[u]);
+  }
+  let keep = exp(top - next);
+  top = next;
+  weight *= keep;
+  for (var n = 0u; n < VV * 4u; n++) { sums[n] *= keep; }
+  for (var u = 0u; u < UNROLL; u++) {
+    let w = select(exp(scores[u] - top), R(), scores[u] == R(LOWEST));
+    weight += w;
+    for (var n = 0u; n < VV; n++) {
+      // Memory behind the last key may hold anything, NaN included.
+      let x = select(V(), value[u * VV + n], vec4(first + u * TEAMS < p.keys.end));
+      sums[n * 4u] += w * x.x;
+      sums[n * 4u + 1u] += w * x.y;
+      sums[n * 4u + 2u] += w * x.z;
+      sums[n * 4u + 3u] += w * x.w;
     }
-    let keep = exp(stats[r].x - top);
-    var total = stats[r].y * keep;
-    for (var n = 0u; n < VV; n++) { sums[r * VV + n] *= keep; }
-    for (var u = 0u; u < UNROLL; u++) {
-      let w = select(exp(scores[u] - top), 0.0, scores[u] == LOWEST);
-      total += w;
-      // A hidden key's value is whatever its memory holds, NaN included.
-      for (var n = 0u; n < VV; n++) { sums[r * VV + n] += select(V(), w * value[u * VV + n], vec4(w > 0.0)); }
-    }
-    stats[r] = vec2(top, total);
   }
 }
 
 // Joins the teams of a subgroup.
 fn join_teams() {
-  for (var r = 0u; r < ROWS; r++) {
-    for (var step = LANES; step < SG; step *= 2u) {
-      let top = max(stats[r].x, subgroupShuffleXor(stats[r].x, step));
-      let keep = exp(stats[r].x - top);
-      let total = stats[r].y * keep;
-      stats[r] = vec2(top, total + subgroupShuffleXor(total, step));
-      for (var n = 0u; n < VV; n++) {
-        let v = sums[r * VV + n] * keep;
-        sums[r * VV + n] = v + subgroupShuffleXor(v, step);
-      }
+  for (var step = LANES; step < SG; step *= 2u) {
+    let next = max(top, subgroupShuffleXor(top, step));
+    let keep = exp(top - next);
+    top = next;
+    weight *= keep;
+    weight += subgroupShuffleXor(weight, step);
+    for (var n = 0u; n < VV * 4u; n++) {
+      sums[n] *= keep;
+      sums[n] += subgroupShuffleXor(sums[n], step);
     }
   }
 }
@@ -85,7 +106,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #endif
   let lane = thread % LANES;
   let team = thread / LANES;
-  for (var r = 0u; r < ROWS; r++) { stats[r] = vec2(LOWEST, 0.0); }
+  top = R(LOWEST);
   load_query(p, lane);
   for (var base = begin; base < end; base += CHUNK) {
     load_keys(p, base + team, lane);
@@ -99,35 +120,49 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   join_teams();
   let sub = thread / SG;
   if (thread % SG < LANES) {
-    for (var r = 0u; r < ROWS; r++) {
-      if (lane == 0u) { sub_stats[sub * ROWS + r] = stats[r]; }
-      for (var n = 0u; n < VV; n++) {
-        if (lane + n * LANES < DV) { sub_sums[(sub * ROWS + r) * DV + lane + n * LANES] = sums[r * VV + n]; }
+    if (lane == 0u) {
+      sub_tops[sub] = top;
+      sub_weights[sub] = weight;
+    }
+    for (var n = 0u; n < VV; n++) {
+      let at = (sub * DV + lane + n * LANES) * 4u;
+      if (lane + n * LANES < DV) {
+        sub_sums[at] = sums[n * 4u];
+        sub_sums[at + 1u] = sums[n * 4u + 1u];
+        sub_sums[at + 2u] = sums[n * 4u + 2u];
+        sub_sums[at + 3u] = sums[n * 4u + 3u];
       }
     }
   }
   workgroupBarrier();
-  for (var e = thread; e < ROWS * DV; e += WG) {
-    let r = e / DV;
-    var top = LOWEST;
-    for (var i = 0u; i < SUBS; i++) { top = max(top, sub_stats[i * ROWS + r].x); }
-    var total = 0.0;
-    var sum = V();
+  top = R(LOWEST);
+  for (var i = 0u; i < SUBS; i++) { top = max(top, sub_tops[i]); }
+  for (var e = thread; e < DV * 4u; e += WG) {
+    weight = R();
+    var sum = R();
     for (var i = 0u; i < SUBS; i++) {
-      let keep = exp(sub_stats[i * ROWS + r].x - top);
-      total += sub_stats[i * ROWS + r].y * keep;
-      sum += sub_sums[(i * ROWS + r) * DV + e % DV] * keep;
+      let keep = exp(sub_tops[i] - top);
+      weight += sub_weights[i] * keep;
+      sum += sub_sums[i * DV * 4u + e] * keep;
     }
-#if SPLIT
-    let line = flat * ROWS * (DV + 1u);
-    y[line + e] = sum;
-    if (e % DV == 0u) { y[line + ROWS * DV + r] = vec4(top, total, 0.0, 0.0); }
-#else
-    if (p.first_row + r < params.seq * params.group) {
-      let s = row_of(p, r) / params.group;
-      let at = p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
-      y[at + e % DV] = y_t(sum * share_of(top, total, head_of(p, r)));
-    }
-#endif
+    for (var r = 0u; r < ROWS; r++) { store(p, flat, r, e, row_at(sum, r), row_at(top, r), row_at(weight, r)); }
   }
+}
+
+// Element e of row r: the sum of its values, with the row's largest score and weight.
+fn store(p: Place, flat: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32) {
+#if SPLIT
+  let line = flat * ROWS * (DV + 1u) * 4u;
+  y[line + r * DV * 4u + e] = sum;
+  if (e == 0u) {
+    y[line + (ROWS * DV + r) * 4u] = largest;
+    y[line + (ROWS * DV + r) * 4u + 1u] = total;
+  }
+#else
+  if (p.first_row + r < params.seq * params.group) {
+    let s = row_of(p, r) / params.group;
+    let at = p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
+    y_put(at + e, sum * share_of(largest, total, head_of(p, r)));
+  }
+#endif
 }

@@ -24,7 +24,7 @@ bool InEights(const Attention& a) {
 }
 
 uint64_t WorkgroupBytes(int64_t head, uint32_t keys) {
-  const int64_t vectors = 2 * keys * (head / 8 + 1) + kRows * (keys / 4 + 1) + kRows * (keys / 8 + 1);
+  const int64_t vectors = 2 * keys * (head / 8 + 1) + kRows * (keys / 4 + 1 + keys / 8 + 1);
   return static_cast<uint64_t>(vectors) * 16 + 16;
 }
 

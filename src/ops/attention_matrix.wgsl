@@ -1,10 +1,10 @@
-// FlashAttention with 16x16x16 subgroup matrices, f16 operands and f32 sums, for 64 query rows of one kv head's group
+// FlashAttention with 16x16x16 subgroup matrices, f16 operands and f32 sums, for the query rows of one kv head's group
 // (row = s * group + head in the group): four subgroups of 32 threads, 16 rows each, tiles of BN keys.
-// WGSL gives no access to elements of a matrix, so scores go through workgroup memory to the softmax, where two
-// threads share a row, and back as f16 probabilities. The running maximum of a row is only raised when a score exceeds
-// it by SLACK: probabilities then reach exp(SLACK), far inside f16, and the sums in registers seldom need rescaling.
+// WGSL gives no access to elements of a matrix, so scores go through workgroup memory to the softmax, where
+// two threads share a row, and back as f16 probabilities. Scores are in units of log 2. The running maximum of a row is only raised when a score exceeds
+// it by SLACK: probabilities then reach 2^SLACK, far inside f16, and the sums in registers seldom need rescaling.
 //   q, k, v (as words, 8 elements a vector), seqlens?, bias?, sink? -> y (4 elements a vector)
-//   H8: vectors of 8 in a head, even; BN: 32 or 64
+//   H8: vectors of 8 in a head, even; BN: 32 or 64; at most 16
 //   lists: q_stride, k_stride, v_stride (vectors of 8), y_stride (vectors of 4): batch, head, row, first
 //   params: tiles, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_keys.wgsl"
@@ -15,10 +15,13 @@ alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sum = subgroup_matrix_result<f32, 16, 16>;
 
 const BM = 64u;
+const PART = BN / 2u;  // keys of a thread in the softmax
+const LOG2_E = 1.44269504;
 const WG = 128u;
-const SLACK = 8.0;
+const SLACK = 12.0;
 const KEY_BLOCKS = BN / 16u;
 const HEAD_BLOCKS = H8 / 2u;
+const LAST = HEAD_BLOCKS - 1u;
 const ROW = H8 + 1u;         // vectors of a staged row; the odd one avoids bank conflicts
 const S_ROW = BN / 4u + 1u;  // the same for scores
 const P_ROW = BN / 8u + 1u;  // and for probabilities
@@ -38,6 +41,33 @@ fn fetch(k_first: u32, v_first: u32, t0: u32, end: u32, thread: u32) {
     let t = t0 + i / H8;
     next_k[j] = k[k_first + min(t, end - 1u) * k_stride_at(2u) + i % H8];
     next_v[j] = select(vec4<u32>(), v[v_first + min(t, end - 1u) * v_stride_at(2u) + i % H8], vec4<bool>(t < end));
+  }
+}
+
+// Puts a block of sums into `scores`, for their owners to work on.
+fn show(block: Sum, sub: u32) {
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&scores, sub * 16u * S_ROW, block, S_ROW);
+  workgroupBarrier();
+}
+
+// The block with each row times `keep` of its threads.
+fn scaled(block: Sum, sub: u32, local_row: u32, lane: u32, keep: f32) -> Sum {
+  show(block, sub);
+  let at = local_row * S_ROW + lane % 2u * 2u;
+  scores[at] *= keep;
+  scores[at + 1u] *= keep;
+  workgroupBarrier();
+  return subgroupMatrixLoad<Sum, row_major>(&scores, sub * 16u * S_ROW, S_ROW);
+}
+
+// Writes a block of the output.
+fn give(block: Sum, sub: u32, local_row: u32, lane: u32, share: f32, to: u32, inside: bool) {
+  show(block, sub);
+  let at = local_row * S_ROW + lane % 2u * 2u;
+  if (inside) {
+    y[to + lane % 2u * 2u] = y_t(scores[at] * share);
+    y[to + lane % 2u * 2u + 1u] = y_t(scores[at + 1u] * share);
   }
 }
 
@@ -70,13 +100,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     sums[h] = Sum(0.0);
   }
 
-  // This thread's half of a row in the softmax.
+  // This thread's part of a row in the softmax.
   let local_row = sub * 16u + lane / 2u;
   let row = min(first_row + local_row, last_row);
   let s = row / params.group;
   let head = kv_head * params.group + row % params.group;
-  let s_at = local_row * S_ROW + lane % 2u * (BN / 8u);
-  let p_at = local_row * P_ROW + lane % 2u * (BN / 16u);
+  let s_at = local_row * S_ROW + lane % 2u * (PART / 4u);
+  let p_at = local_row * P_ROW + lane % 2u * (PART / 8u);
   var largest = LOWEST;
   var weight = 0.0;
 
@@ -104,7 +134,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     workgroupBarrier();
 
-    var held: array<vec4<f32>, BN / 8u>;
+    var held: array<vec4<f32>, PART / 4u>;
     var top = LOWEST;
     var plain = !SOFTCAP && !BIAS && t0 + BN <= seen.end;
 #if CAUSAL
@@ -113,11 +143,14 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #if WINDOW
     plain = plain && t0 + params.window > seen.past + last_s;
 #endif
-    for (var c = 0u; c < BN / 8u; c++) {
-      var x = scores[s_at + c] * params.scale;
+    for (var c = 0u; c < PART / 4u; c++) {
+      var x = scores[s_at + c] * (params.scale * LOG2_E);
       if (!plain) {
-        let t = t0 + lane % 2u * (BN / 2u) + c * 4u;
-        for (var e = 0u; e < 4u; e++) { x[e] = score_of(x[e], b, head, s, t + e, seen.past, seen.end); }
+        let t = t0 + lane % 2u * PART + c * 4u;
+        for (var e = 0u; e < 4u; e++) {
+          let score = score_of(x[e] / LOG2_E, b, head, s, t + e, seen.past, seen.end);
+          x[e] = select(max(score, -1e38) * LOG2_E, LOWEST, score == LOWEST);
+        }
       }
       held[c] = x;
       top = max(top, max(max(x.x, x.y), max(x.z, x.w)));
@@ -125,16 +158,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     top = max(top, subgroupShuffleXor(top, 1u));
     var keep = 1.0;
     if (top > largest + SLACK) {
-      keep = exp(largest - top);
+      keep = exp2(largest - top);
       largest = top;
       atomicStore(&raised, 1u);
     }
     weight *= keep;
-    for (var c = 0u; c < BN / 16u; c++) {
+    for (var c = 0u; c < PART / 8u; c++) {
       let x = held[2u * c];
       let y = held[2u * c + 1u];
-      var p = exp(x - largest);
-      var r = exp(y - largest);
+      var p = exp2(x - largest);
+      var r = exp2(y - largest);
       if (!plain) {
         p = select(p, vec4<f32>(), x == vec4(LOWEST));
         r = select(r, vec4<f32>(), y == vec4(LOWEST));
@@ -143,18 +176,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       probs[p_at + c] = vec4(pack2x16float(p.xy), pack2x16float(p.zw), pack2x16float(r.xy), pack2x16float(r.zw));
     }
     if (workgroupUniformLoad(&raised) != 0u && t0 != seen.begin) {
-      for (var h = 0u; h < HEAD_BLOCKS; h += KEY_BLOCKS) {
-        for (var n = 0u; n < min(KEY_BLOCKS, HEAD_BLOCKS - h); n++) {
-          subgroupMatrixStore<row_major>(&scores, sub * 16u * S_ROW + n * 4u, sums[h + n], S_ROW);
-        }
-        workgroupBarrier();
-        for (var c = 0u; c < BN / 8u; c++) { scores[s_at + c] *= keep; }
-        workgroupBarrier();
-        for (var n = 0u; n < min(KEY_BLOCKS, HEAD_BLOCKS - h); n++) {
-          sums[h + n] = subgroupMatrixLoad<Sum, row_major>(&scores, sub * 16u * S_ROW + n * 4u, S_ROW);
-        }
-        workgroupBarrier();
-      }
+      // Written out, for an index that a compiler cannot resolve would move the sums out of registers.
+      if (HEAD_BLOCKS > 0u) { sums[min(0u, LAST)] = scaled(sums[min(0u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 1u) { sums[min(1u, LAST)] = scaled(sums[min(1u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 2u) { sums[min(2u, LAST)] = scaled(sums[min(2u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 3u) { sums[min(3u, LAST)] = scaled(sums[min(3u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 4u) { sums[min(4u, LAST)] = scaled(sums[min(4u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 5u) { sums[min(5u, LAST)] = scaled(sums[min(5u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 6u) { sums[min(6u, LAST)] = scaled(sums[min(6u, LAST)], sub, local_row, lane, keep); }
+      if (HEAD_BLOCKS > 7u) { sums[min(7u, LAST)] = scaled(sums[min(7u, LAST)], sub, local_row, lane, keep); }
     }
 
     for (var n = 0u; n < KEY_BLOCKS; n++) {
@@ -166,17 +196,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
   }
 
-  let share = share_of(largest, weight + subgroupShuffleXor(weight, 1u), head);
+  let share = share_of(largest / LOG2_E, weight + subgroupShuffleXor(weight, 1u), head);
   let y_at = b * y_stride_at(0u) + head * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
-  for (var h = 0u; h < HEAD_BLOCKS; h += KEY_BLOCKS) {
-    workgroupBarrier();
-    for (var n = 0u; n < min(KEY_BLOCKS, HEAD_BLOCKS - h); n++) {
-      subgroupMatrixStore<row_major>(&scores, sub * 16u * S_ROW + n * 4u, sums[h + n], S_ROW);
-    }
-    workgroupBarrier();
-    for (var c = 0u; c < BN / 8u; c++) {
-      let i = h * 4u + lane % 2u * (BN / 8u) + c;
-      if (first_row + local_row <= last_row && i < H8 * 2u) { y[y_at + i] = y_t(scores[s_at + c] * share); }
-    }
-  }
+  let inside = first_row + local_row <= last_row;
+  if (HEAD_BLOCKS > 0u) { give(sums[min(0u, LAST)], sub, local_row, lane, share, y_at + 0u, inside); }
+  if (HEAD_BLOCKS > 1u) { give(sums[min(1u, LAST)], sub, local_row, lane, share, y_at + 4u, inside); }
+  if (HEAD_BLOCKS > 2u) { give(sums[min(2u, LAST)], sub, local_row, lane, share, y_at + 8u, inside); }
+  if (HEAD_BLOCKS > 3u) { give(sums[min(3u, LAST)], sub, local_row, lane, share, y_at + 12u, inside); }
+  if (HEAD_BLOCKS > 4u) { give(sums[min(4u, LAST)], sub, local_row, lane, share, y_at + 16u, inside); }
+  if (HEAD_BLOCKS > 5u) { give(sums[min(5u, LAST)], sub, local_row, lane, share, y_at + 20u, inside); }
+  if (HEAD_BLOCKS > 6u) { give(sums[min(6u, LAST)], sub, local_row, lane, share, y_at + 24u, inside); }
+  if (HEAD_BLOCKS > 7u) { give(sums[min(7u, LAST)], sub, local_row, lane, share, y_at + 28u, inside); }
 }

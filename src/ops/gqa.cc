@@ -5,6 +5,7 @@
 // single tokens alike.
 #include <algorithm>
 
+#include "core/variant.h"
 #include "ops/attention.h"
 
 namespace daybreak {
@@ -251,7 +252,7 @@ void GroupQueryAttention(Plan& p) {
   const NewRows rows = RowsOf(g, eps);
   // A kernel that appends as it goes must see every row of new caches.
   const bool fills = !g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0);
-  if (fills && Decode(p, a, &rows)) return;
+  if (fills && !IsForced("attention_tile") && Decode(p, a, &rows)) return;
   if (const Tensor* q_new = Append(p, g, eps)) {
     a.q = q_new;
     a.q_at = a.out_at;

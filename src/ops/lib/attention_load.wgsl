@@ -25,6 +25,7 @@ fn head_scale(kind: u32, at: u32, lane: u32) -> f32 {
 #endif
 
 fn load_query(p: Place, lane: u32) {
+  var rows: array<array<V, VK>, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
     let s = row_of(p, r) / params.group;
 #if FUSED
@@ -40,7 +41,14 @@ fn load_query(p: Place, lane: u32) {
 #else
       let v = V(q[at + min(i, D - 1u)]);
 #endif
-      query[r * VK + n] = select(V(), v * params.scale, vec4(i < D));
+      rows[r][n] = select(V(), v * params.scale, vec4(i < D));
+    }
+  }
+  for (var n = 0u; n < VK; n++) {
+    for (var c = 0u; c < 4u; c++) {
+      var each = array<f32, 4>();
+      for (var r = 0u; r < ROWS; r++) { each[r] = rows[r][n][c]; }
+      query[n * 4u + c] = rows_of(each);
     }
   }
 }
