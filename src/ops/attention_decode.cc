@@ -122,13 +122,15 @@ void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, cons
              .consts = {{"WG", wg},
                         {"LANES", std::min(Pow2(a.v_head / 4), 64u)},
                         {"CHUNK", U32(t.chunk())},
-                        {"FUSED", rows != nullptr}},
+                        {"FUSED", rows != nullptr},
+                        {"SPLIT", false}},
              .in = {{"parts", parts, 4}},
              .out = {{"y", a.out, 4}},
-             .params = {{"y_stride", InVectors(a.out_at, 4)}, {"keys", U32(rows ? a.k->shape[2] : a.keys)}},
+             .params = {{"keys", U32(rows ? a.k->shape[2] : a.keys)}},
              .grid = {t.lines * t.rows}};
   AddShared(d, a, t);
   if (rows) d.params.push_back({"kv_seq", U32(rows->kv_seq)});
+  if (!rows) d.params.push_back({"y_stride", InVectors(a.out_at, 4)});
   AddScoreParts(d, scores);
   p.Run(d);
 }
@@ -164,7 +166,7 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
   d.out.push_back({"y", a.out});
   if (!Fits(a, device, t, d)) return false;
   if (!split) {
-    d.params.push_back({"y_stride", InVectors(a.out_at, 1)});
+    if (!fused) d.params.push_back({"y_stride", InVectors(a.out_at, 4)});
     p.Run(d);
     return true;
   }

@@ -10,7 +10,7 @@
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
 //   All but seqlens, ids, bias, sink and y are bound four elements a vector
 //   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight
-//   lists: y_stride (elements, without SPLIT)    params: tiles, splits, group, kv_heads, seq, keys, past, scale
+//   lists: y_stride (without SPLIT)    params: tiles, splits, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
 #include "lib/attention_load.wgsl"
@@ -160,9 +160,7 @@ fn store(p: Place, flat: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32
   }
 #else
   if (p.first_row + r < params.seq * params.group) {
-    let s = row_of(p, r) / params.group;
-    let at = p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
-    y_put(at + e, sum * share_of(largest, total, head_of(p, r)));
+    y_put(output_of(p, r) * 4u + e, sum * share_of(largest, total, head_of(p, r)));
   }
 #endif
 }

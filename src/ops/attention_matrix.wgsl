@@ -1,10 +1,11 @@
 // FlashAttention with 16x16x16 subgroup matrices, f16 operands and f32 sums, for the query rows of one kv head's group
 // (row = s * group + head in the group): four subgroups of 32 threads, 16 rows each, tiles of BN keys.
-// WGSL gives no access to elements of a matrix, so scores go through workgroup memory to the softmax, where
+// Loops over blocks of a head run to four at most: compilers do not unroll longer ones, and then keep the matrices in
+// memory. WGSL gives no access to elements of a matrix, so scores go through workgroup memory to the softmax, where
 // two threads share a row, and back as f16 probabilities. Scores are in units of log 2. The running maximum of a row is only raised when a score exceeds
 // it by SLACK: probabilities then reach 2^SLACK, far inside f16, and the sums in registers seldom need rescaling.
 //   q, k, v (as words, 8 elements a vector), seqlens?, bias?, sink? -> y (4 elements a vector)
-//   H8: vectors of 8 in a head, even; BN: 32 or 64; at most 16
+//   H8: vectors of 8 in a head, even; at most 16; BN: a multiple of 16
 //   lists: q_stride, k_stride, v_stride (vectors of 8), y_stride (vectors of 4): batch, head, row, first
 //   params: tiles, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_keys.wgsl"
@@ -22,6 +23,7 @@ const SLACK = 12.0;
 const KEY_BLOCKS = BN / 16u;
 const HEAD_BLOCKS = H8 / 2u;
 const LAST = HEAD_BLOCKS - 1u;
+const LOW = min(HEAD_BLOCKS, 4u);
 const ROW = H8 + 1u;         // vectors of a staged row; the odd one avoids bank conflicts
 const S_ROW = BN / 4u + 1u;  // the same for scores
 const P_ROW = BN / 8u + 1u;  // and for probabilities
@@ -95,7 +97,11 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   workgroupBarrier();
   var query: array<Left, HEAD_BLOCKS>;
   var sums: array<Sum, HEAD_BLOCKS>;
-  for (var h = 0u; h < HEAD_BLOCKS; h++) {
+  for (var h = 0u; h < LOW; h++) {
+    query[h] = subgroupMatrixLoad<Left, row_major>(&staged, sub * 16u * ROW + h * 2u, ROW);
+    sums[h] = Sum(0.0);
+  }
+  for (var h = LOW; h < HEAD_BLOCKS; h++) {
     query[h] = subgroupMatrixLoad<Left, row_major>(&staged, sub * 16u * ROW + h * 2u, ROW);
     sums[h] = Sum(0.0);
   }
@@ -126,7 +132,11 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 
     for (var n = 0u; n < KEY_BLOCKS; n++) {
       var products = Sum(0.0);
-      for (var h = 0u; h < HEAD_BLOCKS; h++) {
+      for (var h = 0u; h < LOW; h++) {
+        let keys = subgroupMatrixLoad<Right, col_major>(&staged, n * 16u * ROW + h * 2u, ROW);
+        products = subgroupMatrixMultiplyAccumulate(query[h], keys, products);
+      }
+      for (var h = LOW; h < HEAD_BLOCKS; h++) {
         let keys = subgroupMatrixLoad<Right, col_major>(&staged, n * 16u * ROW + h * 2u, ROW);
         products = subgroupMatrixMultiplyAccumulate(query[h], keys, products);
       }
@@ -189,7 +199,11 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 
     for (var n = 0u; n < KEY_BLOCKS; n++) {
       let p = subgroupMatrixLoad<Left, row_major>(&probs, sub * 16u * P_ROW + n * 2u, P_ROW);
-      for (var h = 0u; h < HEAD_BLOCKS; h++) {
+      for (var h = 0u; h < LOW; h++) {
+        let values = subgroupMatrixLoad<Right, row_major>(&staged, (BN + n * 16u) * ROW + h * 2u, ROW);
+        sums[h] = subgroupMatrixMultiplyAccumulate(p, values, sums[h]);
+      }
+      for (var h = LOW; h < HEAD_BLOCKS; h++) {
         let values = subgroupMatrixLoad<Right, row_major>(&staged, (BN + n * 16u) * ROW + h * 2u, ROW);
         sums[h] = subgroupMatrixMultiplyAccumulate(p, values, sums[h]);
       }

@@ -1,7 +1,7 @@
 // Joins the partial sums of attention_decode: one workgroup a query row, LANES threads a vector of its value each,
 // WG / LANES of them over the splits.
 //   parts, seqlens?, sink? -> y    consts as in attention_decode; CHUNK and ROWS are its
-//   lists (vectors): y_stride    params: rows (of a tile), tiles, splits, group, kv_heads, seq, keys, past
+//   lists (vectors, !FUSED): y_stride    params: tiles, splits, group, kv_heads, seq, keys, past
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
 
@@ -51,8 +51,6 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       total += part_stats[i].y * keep;
       sum += part_sums[i * DV + e] * keep;
     }
-    let at = p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + row_of(p, r) / params.group * y_stride_at(2u) +
-             y_stride_at(3u);
-    y[at + e] = y_t(sum * share_of(top, total, head_of(p, r)));
+    y[output_of(p, r) + e] = y_t(sum * share_of(top, total, head_of(p, r)));
   }
 }

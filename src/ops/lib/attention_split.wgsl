@@ -1,5 +1,5 @@
 // A row tile of few query rows and how its keys are shared out among workgroups.
-//   consts: ROWS, CHUNK, FUSED    params: tiles, group, kv_heads, seq, splits; FUSED: kv_seq
+//   consts: ROWS, CHUNK, FUSED, SPLIT (the kernel writes no output)    params: tiles, group, kv_heads, seq, splits; FUSED: kv_seq
 #include "lib/attention_keys.wgsl"
 
 struct Place {
@@ -25,6 +25,18 @@ fn place_of(line: u32) -> Place {
 #endif
   return p;
 }
+
+#if !SPLIT
+// Vector of the output where row r begins; with FUSED it is [batch, seq, heads, DV].
+fn output_of(p: Place, r: u32) -> u32 {
+  let s = row_of(p, r) / params.group;
+#if FUSED
+  return ((p.b * params.seq + s) * params.group * params.kv_heads + head_of(p, r)) * DV;
+#else
+  return p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
+#endif
+}
+#endif
 
 struct Split {
   each: u32,  // keys of a split, a multiple of CHUNK
