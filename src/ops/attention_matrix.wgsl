@@ -144,7 +144,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     }
     workgroupBarrier();
 
-    var held: array<vec4<f32>, PART / 4u>;
+    var held = array<vec4<f32>, PART / 4u>();
     var top = LOWEST;
     var plain = !SOFTCAP && !BIAS && t0 + BN <= seen.end;
 #if CAUSAL
