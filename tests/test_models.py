@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from helpers.llm import Config, Runner, build
+from helpers.process import resident
 from helpers.run import Daybreak, cpu_session
 
 ALL = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -117,3 +118,21 @@ def test_two_conversations_do_not_mix(daybreak: Daybreak) -> None:
     for row, steps in enumerate(alone):
         for first, pair in zip(steps, together, strict=True):
             np.testing.assert_array_equal(first, pair[row])
+
+
+def test_sessions_of_a_model_leave_nothing_behind(daybreak: Daybreak) -> None:
+    """Prepacked weights and their originals go with the session."""
+    config = Config(hidden=256, ffn=512, vocab=2000, heads=8, kv_heads=4, head_dim=32)
+    model = build(config, np.float16, 4)
+    ids = np.arange(8)[None]
+
+    def cycle() -> None:
+        Runner(daybreak.session(model, level=ALL), config, np.float16, 1, memory=daybreak.memory).step(ids)
+
+    for _ in range(12):
+        cycle()
+    before = resident()
+    for _ in range(25):
+        cycle()
+    grown = resident() - before
+    assert grown < 16 << 20, f"25 sessions leave {grown >> 20} MiB behind"
