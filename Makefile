@@ -23,7 +23,7 @@ export XDG_RUNTIME_DIR ?= /tmp
 say = @printf '\033[1m==>\033[0m %s\n' "$(1)"
 
 .NOTPARALLEL:
-.PHONY: help setup configure build unit asan pytest test demo bench docs format lint clean distclean
+.PHONY: help setup configure build plugin unit asan pytest test demo bench docs format lint clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ configure:
 build: setup configure ## Build the plugin and the unit tests into build/release (PRESET=debug or asan for others)
 	$(call say,build ($(PRESET)))
 	@cmake --build $(BUILD)
+
+plugin: setup configure ## Build the plugin only
+	$(call say,build the plugin ($(PRESET)))
+	@cmake --build $(BUILD) --target onnxruntime_ep_daybreak
 
 unit: build ## Run the C++ unit tests
 	$(call say,C++ unit tests)
@@ -56,17 +60,17 @@ pytest: build ## Run the Python tests (PYTEST_ARGS="tests/test_ops.py -k softmax
 
 test: unit asan pytest ## Run every test
 
-$(MODEL)/genai_config.json: $(GGUF) | build
+$(MODEL)/genai_config.json: $(GGUF) | plugin
 	$(call say,convert $(GGUF))
 	@tools/daybreak convert $(GGUF) $(MODEL)
 
 $(GGUF): | setup ;
 
-demo: build $(MODEL)/genai_config.json ## Let SmolLM2 answer a question (PROMPT="...")
+demo: plugin $(MODEL)/genai_config.json ## Let SmolLM2 answer a question (PROMPT="...")
 	@printf '\033[1m==>\033[0m %s\n' "$$PROMPT"
 	@tools/daybreak generate $(MODEL) -p "$$PROMPT"
 
-bench: build $(MODEL)/genai_config.json ## Measure decode and prefill on this machine's device
+bench: plugin $(MODEL)/genai_config.json ## Measure decode and prefill on this machine's device
 	@tools/daybreak bench $(MODEL)
 
 docs: build ## Write docs/operators.md and docs/options.md anew
