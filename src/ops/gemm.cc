@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/variant.h"
+#include "ops/gemm_matrix.h"
 
 namespace daybreak {
 
@@ -120,6 +121,9 @@ constexpr Variant<Product> kVariants[] = {
        return d.device_class == DeviceClass::kSoftware || q.m <= 8;
      },
      Columns},
+    {"gemm_matrix", [](const DeviceInfo& d, const Product& q) { return FitsMatrixUnits(d, q); },
+     [](const DeviceInfo&, const Product& q) { return q.m > 8; },
+     [](Plan& p, const Product& q) { MultiplyOnMatrixUnits(p, q); }},
     {"gemm_tile", kFloat, [](const DeviceInfo&, const Product& q) { return q.m * q.n >= 256; }, Tile},
     {"gemm_each", kAlways, kAlways, Each},
 };

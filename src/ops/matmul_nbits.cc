@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/variant.h"
+#include "ops/gemm_matrix.h"
 
 namespace daybreak {
 
@@ -58,6 +59,26 @@ void Tile(Plan& p, const NbitsProduct& q) {
   p.Run(d);
 }
 
+// The product as gemm_matrix takes it: rows of x are contiguous, y is one batch.
+Product DenseForm(const NbitsProduct& q) {
+  return {.a = q.x, .bias = q.weight.bias, .y = q.weight.y, .m = q.m, .n = q.weight.n, .k = q.k, .a_m = q.k,
+          .bias_n = 1, .batch = {1}, .a_batch = {0}, .b_batch = {0}};
+}
+
+QuantisedColumns ColumnsOf(const NbitsProduct& q) {
+  return {.w = q.weight.w, .scales = q.weight.scales, .zeros = q.weight.zeros, .bits = q.bits, .block = q.block};
+}
+
+bool FitsMatrix(const DeviceInfo& device, const NbitsProduct& q) {
+  const QuantisedColumns columns = ColumnsOf(q);
+  return FitsMatrixUnits(device, DenseForm(q), &columns);
+}
+
+void Matrix(Plan& p, const NbitsProduct& q) {
+  const QuantisedColumns columns = ColumnsOf(q);
+  MultiplyOnMatrixUnits(p, DenseForm(q), &columns);
+}
+
 constexpr auto kAlways = [](const DeviceInfo&, const NbitsProduct&) { return true; };
 
 // A processor without wide memory shares loads of x between lanes; a GPU wants its lanes along K when rows
@@ -67,6 +88,7 @@ constexpr Variant<NbitsProduct> kVariants[] = {
      [](const DeviceInfo& d, const NbitsProduct&) { return d.device_class == DeviceClass::kSoftware; }, Lane},
     {"nbits_few", kAlways, [](const DeviceInfo&, const NbitsProduct& q) { return q.m <= kNbitsFewRows; },
      Few},
+    {"nbits_matrix", FitsMatrix, kAlways, Matrix},
     {"nbits_tile", kAlways, kAlways, Tile},
 };
 

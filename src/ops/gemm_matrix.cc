@@ -1,0 +1,112 @@
+#include "ops/gemm_matrix.h"
+
+#include <algorithm>
+
+namespace daybreak {
+namespace {
+
+// The first f16 x f16 -> f32 shape that divides the kernel's tiles. It is preferred square, as hardware is.
+const MatrixConfig* ConfigOf(const DeviceInfo& device) {
+  const MatrixConfig* best = nullptr;
+  for (const MatrixConfig& c : device.matrices) {
+    const bool fits = c.component == DType::kF16 && c.result == DType::kF32 && 32 % c.m == 0 &&
+                      32 % c.n == 0 && 32 % c.k == 0 && c.k % 8 == 0;
+    if (fits && (best == nullptr || c.m * c.n * c.k > best->m * best->n * best->k)) best = &c;
+  }
+  return best;
+}
+
+bool Octets(const Ints& strides) {
+  return std::all_of(strides.begin(), strides.end(), [](uint32_t s) { return s % 8 == 0; });
+}
+
+// Rows and columns of a workgroup's tile, which is two by two subgroups of two or four matrix units each way.
+struct Tile {
+  bool rows_4, columns_4;
+  uint32_t m(const MatrixConfig& unit) const { return (rows_4 ? 8 : 4) * unit.m; }
+  uint32_t n(const MatrixConfig& unit) const { return (columns_4 ? 8 : 4) * unit.n; }
+  int64_t count(const MatrixConfig& unit, const Product& q) const {
+    return int64_t{CeilDiv(q.m, m(unit))} * CeilDiv(q.n, n(unit)) * q.batches();
+  }
+};
+
+// Large tiles reuse operands most, but only where they are enough to fill a GPU.
+Tile TileOf(const MatrixConfig& unit, const Product& q) {
+  constexpr Tile kTiles[] = {{true, true}, {false, true}, {false, false}};
+  for (const Tile& t : kTiles)
+    if (t.count(unit, q) >= 112) return t;
+  return kTiles[2];
+}
+
+}  // namespace
+
+bool FitsMatrixUnits(const DeviceInfo& device, const Product& q, const QuantisedColumns* quantised) {
+  if (ConfigOf(device) == nullptr || device.subgroup_size() == 0 || device.workgroup_bytes < 32768)
+    return false;
+  if (q.a->type != DType::kF16 || q.y->type != DType::kF16 || q.a_k != 1 || q.a_m % 8 != 0 || q.k % 8 != 0)
+    return false;
+  if (!Octets(q.a_batch)) return false;
+  if (quantised != nullptr)
+    return q.k % 32 == 0 && quantised->block >= 32 && quantised->scales->type == DType::kF16;
+  const bool along_n = q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0;
+  const bool along_k = q.b_k == 1 && q.b_n % 8 == 0;
+  return q.b->type == DType::kF16 && (along_n || along_k) && Octets(q.b_batch);
+}
+
+void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* quantised) {
+  const MatrixConfig& unit = *ConfigOf(p.Device());
+  const Tile tile = TileOf(unit, q);
+  const uint32_t threads = 4 * p.Device().subgroup_size();
+  const uint32_t bits = quantised ? quantised->bits : 4;
+  const uint32_t words = std::min(4u, tile.n(unit) * 4 / threads * bits / 4);  // u32 of a load of weights
+  const Tensor* zeros = quantised ? quantised->zeros : nullptr;
+  const bool typed_zeros = zeros && IsFloat(zeros->type);
+  Dispatch d{.shader = "gemm_matrix",
+             .consts = {{"WG", threads},
+                        {"ROWS_4", tile.rows_4},
+                        {"COLUMNS_4", tile.columns_4},
+                        {"MM", unit.m},
+                        {"MN", unit.n},
+                        {"MK", unit.k},
+                        {"NBITS", quantised != nullptr},
+                        {"B_ALONG_N", !quantised && q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0},
+                        {"BIAS", q.bias != nullptr},
+                        {"BATCH_RANK", static_cast<uint32_t>(q.batch.size())}},
+             .in = {{"a", q.a, 4, View::kWords}},
+             .out = {{"y", q.y}},
+             .params = {{"batch", q.batch},
+                        {"a_batch", q.a_batch},
+                        {"b_batch", q.b_batch},
+                        {"m", q.m},
+                        {"n", q.n},
+                        {"k", q.k},
+                        {"tiles_m", CeilDiv(q.m, tile.m(unit))},
+                        {"tiles_n", CeilDiv(q.n, tile.n(unit))},
+                        {"a_m", q.a_m},
+                        {"b_k", q.b_k},
+                        {"b_n", q.b_n},
+                        {"bias_m", q.bias_m},
+                        {"bias_n", q.bias_n},
+                        {"alpha", q.alpha},
+                        {"beta", q.beta}},
+             .grid = {tile.count(unit, q)}};
+  if (quantised) {
+    for (const Const& c : {Const{"BITS", bits},
+                           {"BLOCK", quantised->block},
+                           {"WORDS", words},
+                           {"WIDE", words > 1},
+                           {"ZEROS_U8", zeros && !typed_zeros},
+                           {"ZEROS_T", typed_zeros}})
+      d.consts.push_back(c);
+    d.params.push_back({"blocks", CeilDiv(q.k, quantised->block)});
+    d.in.push_back({"w", quantised->w, words, View::kWords});
+    d.in.push_back({"scales", quantised->scales});
+    if (zeros) d.in.push_back({"zeros", zeros, 1, typed_zeros ? View::kTyped : View::kWords});
+  } else {
+    d.in.push_back({"b", q.b, 4, View::kWords});
+  }
+  if (q.bias) d.in.push_back({"bias", q.bias});
+  p.Run(d);
+}
+
+}  // namespace daybreak
