@@ -58,7 +58,8 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
   const Tile tile = TileOf(unit, q);
   const uint32_t threads = 4 * p.Device().subgroup_size();
   const uint32_t bits = quantised ? quantised->bits : 4;
-  const uint32_t words = std::min(4u, tile.n(unit) * 4 / threads * bits / 4);  // u32 of a load of weights
+  // Weights come by up to four octets, in loads of up to four u32.
+  const uint32_t words = std::min(4u, std::min(4u, tile.n(unit) * 4 / threads) * bits / 4);
   const Tensor* zeros = quantised ? quantised->zeros : nullptr;
   const bool typed_zeros = zeros && IsFloat(zeros->type);
   Dispatch d{.shader = "gemm_matrix",
@@ -95,6 +96,10 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
                            {"BLOCK", quantised->block},
                            {"WORDS", words},
                            {"WIDE", words > 1},
+                           {"WORDS_4", words == 4},
+                           {"BITS_2", bits == 2},
+                           {"BITS_4", bits == 4},
+                           {"BITS_8", bits == 8},
                            {"ZEROS_U8", zeros && !typed_zeros},
                            {"ZEROS_T", typed_zeros}})
       d.consts.push_back(c);

@@ -43,40 +43,59 @@ fn zero_point(n: u32, block: u32) -> f32 {
 #endif
 }
 
-fn word(words: w_t, i: u32) -> u32 {
-#if WIDE
-  return words[i];
-#else
-  return words;
-#endif
-}
-
 // The weights of two fields, the lower first, as two f16: 0x6400 | q is 1024 + q, and offset is -zero point * scale.
-fn pair(fields: u32, scale: f16, offset: f16) -> u32 {
+fn pair(fields: u32, scale: vec2<f16>, offset: vec2<f16>) -> u32 {
   let q = (fields & MASK) | ((fields << (16u - BITS)) & (MASK << 16u)) | 0x64006400u;
-  return bitcast<u32>(fma(bitcast<vec2<f16>>(q) - vec2(1024.0h), vec2(scale), vec2(offset)));
+  return bitcast<u32>(fma(bitcast<vec2<f16>>(q) - vec2(1024.0h), scale, offset));
 }
 
-// A thread takes B_ITEMS octets of one column. They share a scale, since a block is no shorter than DEPTH.
+// Eight weights: of the word `low` (4 bits), of its lower half (2 bits), or of two words (8 bits).
+fn octet(low: u32, high: u32, scale: vec2<f16>, offset: vec2<f16>) -> vec4<u32> {
+  if (BITS == 8u) {
+    return vec4(pair(low, scale, offset), pair(low >> 16u, scale, offset), pair(high, scale, offset),
+                pair(high >> 16u, scale, offset));
+  }
+  return vec4(pair(low, scale, offset), pair(low >> (2u * BITS), scale, offset), pair(low >> (4u * BITS % 32u), scale, offset),
+              pair(low >> (6u * BITS % 32u), scale, offset));
+}
+
+// A thread takes B_ITEMS octets of one column. They share a scale, since a block is no shorter than DEPTH. Words are
+// named one by one: indexed ones would not stay in registers.
 fn stage_columns(base: u32, n0: u32, k0: u32, tid: u32) {
   let first = tid * B_ITEMS;
   let n = min(n0 + first / OCTETS, params.n - 1u);
   let k = k0 + first % OCTETS * 8u;
   let block = k / BLOCK;
-  let scale = scales[n * params.blocks + block];
-  let offset = f16(-zero_point(n, block) * f32(scale));
+  let scale = vec2(scales[n * params.blocks + block]);
+  let offset = vec2(f16(-zero_point(n, block) * f32(scale.x)));
   let source = (n * params.blocks * BLOCK + k) * BITS / 32u / WORDS;
-  let target_octet = first / OCTETS * ROW_K + first % OCTETS;
+  let place = first / OCTETS * ROW_K + first % OCTETS;
   for (var i = 0u; i < B_ITEMS / PER_LOAD; i++) {
-    let words = w[source + i];
-    for (var o = 0u; o < PER_LOAD; o++) {
-      var octet = vec4<u32>();
-      for (var j = 0u; j < 4u; j++) {
-        let bit = (o * 8u + j * 2u) * BITS;
-        octet[j] = pair(word(words, bit / 32u) >> (bit % 32u), scale, offset);
-      }
-      stage_b[target_octet + i * PER_LOAD + o] = octet;
-    }
+    let v = w[source + i];
+    let at = place + i * PER_LOAD;
+#if BITS_8
+    stage_b[at] = octet(v.x, v.y, scale, offset);
+    stage_b[at + 1u] = octet(v.z, v.w, scale, offset);
+#endif
+#if BITS_4
+    stage_b[at] = octet(v.x, 0u, scale, offset);
+    stage_b[at + 1u] = octet(v.y, 0u, scale, offset);
+#if WORDS_4
+    stage_b[at + 2u] = octet(v.z, 0u, scale, offset);
+    stage_b[at + 3u] = octet(v.w, 0u, scale, offset);
+#endif
+#endif
+#if BITS_2
+#if WIDE
+    stage_b[at] = octet(v.x, 0u, scale, offset);
+    stage_b[at + 1u] = octet(v.x >> 16u, 0u, scale, offset);
+    stage_b[at + 2u] = octet(v.y, 0u, scale, offset);
+    stage_b[at + 3u] = octet(v.y >> 16u, 0u, scale, offset);
+#else
+    stage_b[at] = octet(v, 0u, scale, offset);
+    stage_b[at + 1u] = octet(v >> 16u, 0u, scale, offset);
+#endif
+#endif
   }
 }
 #else
