@@ -1,6 +1,6 @@
 // GPU time of products: MatMul in f16 and MatMulNBits, few rows (weight bandwidth) and many (matrix rate).
-//   matmul_bench [--json FILE]     prints a line a shape: microseconds, GB/s of the bytes that must move,
-//   TFLOP/s.
+//   matmul_bench [--many] [--json FILE]     (--many: only the shapes of many rows) prints a line a shape:
+//   microseconds, GB/s of the bytes that must move, TFLOP/s.
 // A recording of many products is replayed without a pause, over copies of the weights that together exceed
 // the GPU's cache, so the figure is time a product in a busy stream, launch included.
 #include <algorithm>
@@ -88,8 +88,10 @@ class Product : public Plan {
     static std::mt19937 random(1);
     Tensor* t = Make(type, shape);
     std::vector<uint16_t> values(CeilDiv<size_t>(t->bytes(), 2));
-    for (uint16_t& v : values)
-      v = static_cast<uint16_t>(type == DType::kF16 ? (random() & 0x83ff) | 0x2800 : random());
+    const size_t drawn = std::min<size_t>(values.size(), 65521);
+    for (size_t i = 0; i < drawn; ++i)
+      values[i] = static_cast<uint16_t>(type == DType::kF16 ? (random() & 0x83ff) | 0x2800 : random());
+    for (size_t i = drawn; i < values.size(); ++i) values[i] = values[i - drawn];
     device_.Upload(values.data(), t->device.address, t->bytes());
     ++inputs_;
   }
@@ -120,6 +122,11 @@ void Measure(Device& device, const Problem& p, std::FILE* json) {
   device.SetRunContext(&context);
   for (size_t i = 0; i < rounds; ++i) products[i % copies].Issue();
   device.SetRunContext(nullptr);
+  // An idle GPU lowers its clock, and takes a while of steady work to raise it again.
+  for (const double start = Milliseconds(); Milliseconds() - start < 400;) {
+    device.Replay(*context.recording, {});
+    device.Wait();
+  }
   std::vector<double> times;
   for (int repeat = 0; repeat < 7; ++repeat) {
     const double start = Milliseconds();
@@ -151,7 +158,12 @@ void Measure(Device& device, const Problem& p, std::FILE* json) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::FILE* json = argc > 2 && std::strcmp(argv[1], "--json") == 0 ? std::fopen(argv[2], "w") : nullptr;
+  std::FILE* json = nullptr;
+  bool many = false;
+  for (int i = 1; i < argc; ++i) {
+    many = many || std::strcmp(argv[i], "--many") == 0;
+    if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) json = std::fopen(argv[i + 1], "w");
+  }
   const std::shared_ptr<Device> device = WebGpu::Load().Open(0, {});
   std::printf("%s, %s\n", device->Info().name.c_str(), device->Info().driver.c_str());
   for (const Problem& p : std::initializer_list<Problem>{{2048, 4096, 4096, 16, 32},
@@ -172,6 +184,6 @@ int main(int argc, char** argv) {
                                                          {1, 8192, 2048, 2, 64},
                                                          {4, 8192, 2048, 4, 32},
                                                          {8, 2048, 8192, 4, 32}})
-    Measure(*device, p, json);
+    if (!many || p.m > 8) Measure(*device, p, json);
   if (json) std::fclose(json);
 }

@@ -1,6 +1,9 @@
 #include "ops/gemm_matrix.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "core/variant.h"
 
 namespace daybreak {
 namespace {
@@ -30,22 +33,37 @@ struct Tile {
   }
 };
 
-// Large tiles reuse operands most, but only where they are enough to fill a GPU.
-Tile TileOf(const MatrixConfig& unit, const Product& q) {
-  constexpr Tile kTiles[] = {{true, true}, {false, true}, {false, false}};
-  for (const Tile& t : kTiles)
-    if (t.count(unit, q) >= 112) return t;
-  return kTiles[2];
+constexpr std::pair<const char*, Tile> kTiles[] = {{"matrix_4x4", {true, true}},
+                                                   {"matrix_2x4", {false, true}},
+                                                   {"matrix_4x2", {true, false}},
+                                                   {"matrix_2x2", {false, false}}};
+
+// The kernel's threads stage two or four octets of each operand.
+bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
+  const auto even = [&](uint32_t side) { return side * 4 == 2 * threads || side * 4 == 4 * threads; };
+  return even(tile.m(unit)) && even(tile.n(unit));
+}
+
+// Large tiles reuse operands most, but only where they are enough to fill a GPU. nullptr when the device's
+// subgroups suit no tile.
+const Tile* TileOf(const MatrixConfig& unit, uint32_t threads, const Product& q) {
+  const Tile* chosen = nullptr;
+  for (const auto& [name, tile] : kTiles) {
+    if (!Stages(unit, threads, tile)) continue;
+    if (IsForced(name)) return &tile;
+    if (chosen == nullptr || chosen->count(unit, q) < 112) chosen = &tile;
+  }
+  return chosen;
 }
 
 }  // namespace
 
 bool FitsMatrixUnits(const DeviceInfo& device, const Product& q, const QuantisedColumns* quantised) {
-  if (ConfigOf(device) == nullptr || device.subgroup_size() == 0 || device.workgroup_bytes < 32768)
-    return false;
+  const MatrixConfig* unit = ConfigOf(device);
+  if (unit == nullptr || device.subgroup_size() == 0 || device.workgroup_bytes < 32768) return false;
   if (q.a->type != DType::kF16 || q.y->type != DType::kF16 || q.a_k != 1 || q.a_m % 8 != 0 || q.k % 8 != 0)
     return false;
-  if (!Octets(q.a_batch)) return false;
+  if (!Octets(q.a_batch) || TileOf(*unit, 4 * device.subgroup_size(), q) == nullptr) return false;
   if (quantised != nullptr)
     return q.k % 32 == 0 && quantised->block >= 32 && quantised->scales->type == DType::kF16;
   const bool along_n = q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0;
@@ -55,11 +73,11 @@ bool FitsMatrixUnits(const DeviceInfo& device, const Product& q, const Quantised
 
 void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* quantised) {
   const MatrixConfig& unit = *ConfigOf(p.Device());
-  const Tile tile = TileOf(unit, q);
   const uint32_t threads = 4 * p.Device().subgroup_size();
+  const Tile& tile = *TileOf(unit, threads, q);
   const uint32_t bits = quantised ? quantised->bits : 4;
-  // Weights come by up to four octets, in loads of up to four u32.
-  const uint32_t words = std::min(4u, std::min(4u, tile.n(unit) * 4 / threads) * bits / 4);
+  const bool a_4 = tile.m(unit) == threads, b_4 = tile.n(unit) == threads;
+  const uint32_t words = std::min(4u, (b_4 ? 4 : 2) * bits / 4);  // u32 of a load of weights
   const Tensor* zeros = quantised ? quantised->zeros : nullptr;
   const bool typed_zeros = zeros && IsFloat(zeros->type);
   Dispatch d{.shader = "gemm_matrix",
@@ -72,6 +90,11 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
                         {"NBITS", quantised != nullptr},
                         {"B_ALONG_N", !quantised && q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0},
                         {"BIAS", q.bias != nullptr},
+                        {"A_4", a_4},
+                        {"B_4", b_4},
+                        {"BITS_2", quantised && bits == 2},
+                        {"BITS_4", quantised && bits == 4},
+                        {"BITS_8", quantised && bits == 8},
                         {"BATCH_RANK", static_cast<uint32_t>(q.batch.size())}},
              .in = {{"a", q.a, 4, View::kWords}},
              .out = {{"y", q.y}},
@@ -95,11 +118,7 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
     for (const Const& c : {Const{"BITS", bits},
                            {"BLOCK", quantised->block},
                            {"WORDS", words},
-                           {"WIDE", words > 1},
-                           {"WORDS_4", words == 4},
-                           {"BITS_2", bits == 2},
-                           {"BITS_4", bits == 4},
-                           {"BITS_8", bits == 8},
+                           {"TWO_LOADS", b_4 && bits == 8},
                            {"ZEROS_U8", zeros && !typed_zeros},
                            {"ZEROS_T", typed_zeros}})
       d.consts.push_back(c);

@@ -1,8 +1,9 @@
 // C = A * B on matrix units, f16 operands, f32 accumulation. Four subgroups (2 x 2) share a tile; operands are staged in
-// workgroup memory, DEPTH of K at a time. Accumulators are single variables: indexed ones would not stay in registers.
+// workgroup memory, DEPTH of K at a time. What lives in registers has a name of its own: not every driver unrolls a loop.
 //   a (words) rows of K; b (words) rows of N (B_ALONG_N) or of K, or w (words), scales, zeros? (NBITS); bias?  ->  y
 //   consts: WG, MM, MN, MK (matrix unit), ROWS_4, COLUMNS_4 (units of a subgroup each way: 4, else 2), NBITS, B_ALONG_N,
-//     BIAS, BATCH_RANK, BITS, BLOCK, WORDS, WIDE, ZEROS_U8, ZEROS_T     params: m, n, k, tiles_m, tiles_n, a_m, b_k, b_n,
+//     BIAS, BATCH_RANK, A_4, B_4 (octets a thread stages: 4, else 2), BITS, BITS_2, BITS_4, BITS_8, BLOCK, WORDS (a load),
+//     TWO_LOADS, ZEROS_U8, ZEROS_T     params: m, n, k, tiles_m, tiles_n, a_m, b_k, b_n,
 //     bias_m, bias_n, blocks, alpha, beta; lists batch, a_batch, b_batch
 const SUB_M = select(2u, 4u, ROWS_4) * MM;  // tile of a subgroup
 const SUB_N = select(2u, 4u, COLUMNS_4) * MN;
@@ -10,9 +11,8 @@ const TILE_M = 2u * SUB_M;
 const TILE_N = 2u * SUB_N;
 const DEPTH = 32u;
 const OCTETS = DEPTH / 8u;  // vec4<u32> (eight f16) along K
-const ROW_K = OCTETS + 1u;  // of a staged row of K, padded against bank conflicts
+const ROW_K = OCTETS + 1u;  // of a staged row, padded against bank conflicts
 const ROW_N = TILE_N / 8u + 1u;
-const A_ITEMS = TILE_M * OCTETS / WG;
 const B_ITEMS = TILE_N * OCTETS / WG;
 const STRIP = 2u * MN;      // columns that a subgroup writes out at a time
 alias Left = subgroup_matrix_left<f16, MK, MM>;
@@ -45,8 +45,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let sub_n = sub % 2u * SUB_N;
   let a0 = batch_base(batch, true);
   let b0 = batch_base(batch, false);
-
-  // Accumulators, (row, column) of the subgroup's tile.
   var c00: Result;
   var c01: Result;
   var c10: Result;
@@ -70,11 +68,111 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
 #endif
 
+  // Where this thread reads, and its octets of the next step, on their way while one step is computed.
+  let ra_0 = a_row(a0, m0, tid, 0u);
+  let ra_1 = a_row(a0, m0, tid, 1u);
+#if A_4
+  let ra_2 = a_row(a0, m0, tid, 2u);
+  let ra_3 = a_row(a0, m0, tid, 3u);
+#endif
+#if NBITS
+  let column = column_of(n0, tid);
+  let k_thread = tid * B_ITEMS % OCTETS * 8u;
+#else
+  let rb_0 = b_row(b0, n0, tid, 0u);
+  let rb_1 = b_row(b0, n0, tid, 1u);
+#if B_4
+  let rb_2 = b_row(b0, n0, tid, 2u);
+  let rb_3 = b_row(b0, n0, tid, 3u);
+#endif
+#endif
+  let inside = tid % OCTETS * 8u < params.k;
+  var a_0 = a_item(ra_0, 0u, inside);
+  var a_1 = a_item(ra_1, 0u, inside);
+#if A_4
+  var a_2 = a_item(ra_2, 0u, inside);
+  var a_3 = a_item(ra_3, 0u, inside);
+#endif
+#if NBITS
+  var v_0 = b_words(column, k_thread, 0u);
+#if TWO_LOADS
+  var v_1 = b_words(column, k_thread, 1u);
+#endif
+  var block = b_block(column, k_thread);
+#else
+  var b_0 = b_item(rb_0, n0, 0u, tid, 0u);
+  var b_1 = b_item(rb_1, n0, 0u, tid, 1u);
+#if B_4
+  var b_2 = b_item(rb_2, n0, 0u, tid, 2u);
+  var b_3 = b_item(rb_3, n0, 0u, tid, 3u);
+#endif
+#endif
   for (var k0 = 0u; k0 < params.k; k0 += DEPTH) {
     workgroupBarrier();
-    stage_rows(a0, m0, k0, tid);
-    stage_columns(b0, n0, k0, tid);
+    put_a(tid, 0u, a_0);
+    put_a(tid, 1u, a_1);
+#if A_4
+    put_a(tid, 2u, a_2);
+    put_a(tid, 3u, a_3);
+#endif
+#if BITS_2
+#if B_4
+    put_b(tid, 0u, v_0.x, 0u, block);
+    put_b(tid, 1u, v_0.x >> 16u, 0u, block);
+    put_b(tid, 2u, v_0.y, 0u, block);
+    put_b(tid, 3u, v_0.y >> 16u, 0u, block);
+#else
+    put_b(tid, 0u, v_0, 0u, block);
+    put_b(tid, 1u, v_0 >> 16u, 0u, block);
+#endif
+#endif
+#if BITS_4
+    put_b(tid, 0u, v_0.x, 0u, block);
+    put_b(tid, 1u, v_0.y, 0u, block);
+#if B_4
+    put_b(tid, 2u, v_0.z, 0u, block);
+    put_b(tid, 3u, v_0.w, 0u, block);
+#endif
+#endif
+#if BITS_8
+    put_b(tid, 0u, v_0.x, v_0.y, block);
+    put_b(tid, 1u, v_0.z, v_0.w, block);
+#if B_4
+    put_b(tid, 2u, v_1.x, v_1.y, block);
+    put_b(tid, 3u, v_1.z, v_1.w, block);
+#endif
+#endif
+#if !NBITS
+    put_b(tid, 0u, b_0);
+    put_b(tid, 1u, b_1);
+#if B_4
+    put_b(tid, 2u, b_2);
+    put_b(tid, 3u, b_3);
+#endif
+#endif
     workgroupBarrier();
+    let next = k0 + DEPTH;
+    let more = next + tid % OCTETS * 8u < params.k;
+    a_0 = a_item(ra_0, next, more);
+    a_1 = a_item(ra_1, next, more);
+#if A_4
+    a_2 = a_item(ra_2, next, more);
+    a_3 = a_item(ra_3, next, more);
+#endif
+#if NBITS
+    v_0 = b_words(column, min(next, params.k - DEPTH) + k_thread, 0u);
+#if TWO_LOADS
+    v_1 = b_words(column, min(next, params.k - DEPTH) + k_thread, 1u);
+#endif
+    block = b_block(column, min(next, params.k - DEPTH) + k_thread);
+#else
+    b_0 = b_item(rb_0, n0, next, tid, 0u);
+    b_1 = b_item(rb_1, n0, next, tid, 1u);
+#if B_4
+    b_2 = b_item(rb_2, n0, next, tid, 2u);
+    b_3 = b_item(rb_3, n0, next, tid, 3u);
+#endif
+#endif
     for (var kk = 0u; kk < DEPTH; kk += MK) {
       let l0 = left(sub_m + 0u * MM, kk);
       let l1 = left(sub_m + 1u * MM, kk);
@@ -114,7 +212,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
     }
   }
-
   let strip = sub * MM * STRIP;
   subgroupMatrixStore<row_major>(&strips, strip + 0u * MN, c00, STRIP);
   subgroupMatrixStore<row_major>(&strips, strip + 1u * MN, c01, STRIP);

@@ -10,16 +10,17 @@ fn batch_base(batch: u32, of_a: bool) -> u32 {
   return base;
 }
 
-// Rows beyond M repeat the last one (their results are not written); octets beyond K are zero.
-fn stage_rows(base: u32, m0: u32, k0: u32, tid: u32) {
-  for (var i = 0u; i < A_ITEMS; i++) {
-    let at = i * WG + tid;
-    let k = k0 + at % OCTETS * 8u;
-    var item = vec4<u32>();
-    if (k < params.k) { item = a[(base + min(m0 + at / OCTETS, params.m - 1u) * params.a_m + k) / 8u]; }
-    stage_a[at / OCTETS * ROW_K + at % OCTETS] = item;
-  }
+// A thread stages octets of one place along K (tid % OCTETS) from rows WG / OCTETS apart. Rows beyond M repeat the last
+// one (their results are not written); beyond K are zeros.
+fn a_row(base: u32, m0: u32, tid: u32, i: u32) -> u32 {
+  return (base + min(m0 + tid / OCTETS + i * (WG / OCTETS), params.m - 1u) * params.a_m) / 8u + tid % OCTETS;
 }
+
+fn a_item(row: u32, k0: u32, inside: bool) -> vec4<u32> {
+  return select(vec4<u32>(), a[select(0u, row + k0 / 8u, inside)], inside);
+}
+
+fn put_a(tid: u32, i: u32, item: vec4<u32>) { stage_a[(tid / OCTETS + i * (WG / OCTETS)) * ROW_K + tid % OCTETS] = item; }
 
 fn left(m: u32, k: u32) -> Left {
   return subgroupMatrixLoad<Left, row_major>(&stage_a, m * ROW_K + k / 8u, ROW_K);
@@ -27,7 +28,23 @@ fn left(m: u32, k: u32) -> Left {
 
 #if NBITS
 const MASK = (1u << BITS) - 1u;
-const PER_LOAD = WORDS * 4u / BITS;  // octets
+
+// A thread takes B_ITEMS octets of one column, which share a scale, since a block is no shorter than DEPTH.
+struct Block {
+  scale: vec2<f16>,
+  offset: vec2<f16>,  // -zero point * scale
+}
+
+fn column_of(n0: u32, tid: u32) -> u32 { return min(n0 + tid * B_ITEMS / OCTETS, params.n - 1u); }
+
+fn b_words(column: u32, k: u32, i: u32) -> w_t {
+  return w[(column * params.blocks * BLOCK + k) * BITS / 32u / WORDS + i];
+}
+
+fn b_block(column: u32, k: u32) -> Block {
+  let scale = scales[column * params.blocks + k / BLOCK];
+  return Block(vec2(scale), vec2(f16(-zero_point(column, k / BLOCK) * f32(scale))));
+}
 
 fn zero_point(n: u32, block: u32) -> f32 {
 #if ZEROS_U8
@@ -43,78 +60,46 @@ fn zero_point(n: u32, block: u32) -> f32 {
 #endif
 }
 
-// The weights of two fields, the lower first, as two f16: 0x6400 | q is 1024 + q, and offset is -zero point * scale.
-fn pair(fields: u32, scale: vec2<f16>, offset: vec2<f16>) -> u32 {
+// The weights of two fields, the lower first, as two f16: 0x6400 | q is 1024 + q.
+fn pair(fields: u32, b: Block) -> u32 {
   let q = (fields & MASK) | ((fields << (16u - BITS)) & (MASK << 16u)) | 0x64006400u;
-  return bitcast<u32>(fma(bitcast<vec2<f16>>(q) - vec2(1024.0h), scale, offset));
+  return bitcast<u32>(fma(bitcast<vec2<f16>>(q) - vec2(1024.0h), b.scale, b.offset));
 }
 
-// Eight weights: of the word `low` (4 bits), of its lower half (2 bits), or of two words (8 bits).
-fn octet(low: u32, high: u32, scale: vec2<f16>, offset: vec2<f16>) -> vec4<u32> {
-  if (BITS == 8u) {
-    return vec4(pair(low, scale, offset), pair(low >> 16u, scale, offset), pair(high, scale, offset),
-                pair(high >> 16u, scale, offset));
-  }
-  return vec4(pair(low, scale, offset), pair(low >> (2u * BITS), scale, offset), pair(low >> (4u * BITS % 32u), scale, offset),
-              pair(low >> (6u * BITS % 32u), scale, offset));
-}
-
-// A thread takes B_ITEMS octets of one column. They share a scale, since a block is no shorter than DEPTH. Words are
-// named one by one: indexed ones would not stay in registers.
-fn stage_columns(base: u32, n0: u32, k0: u32, tid: u32) {
-  let first = tid * B_ITEMS;
-  let n = min(n0 + first / OCTETS, params.n - 1u);
-  let k = k0 + first % OCTETS * 8u;
-  let block = k / BLOCK;
-  let scale = vec2(scales[n * params.blocks + block]);
-  let offset = vec2(f16(-zero_point(n, block) * f32(scale.x)));
-  let source = (n * params.blocks * BLOCK + k) * BITS / 32u / WORDS;
-  let place = first / OCTETS * ROW_K + first % OCTETS;
-  for (var i = 0u; i < B_ITEMS / PER_LOAD; i++) {
-    let v = w[source + i];
-    let at = place + i * PER_LOAD;
-#if BITS_8
-    stage_b[at] = octet(v.x, v.y, scale, offset);
-    stage_b[at + 1u] = octet(v.z, v.w, scale, offset);
-#endif
-#if BITS_4
-    stage_b[at] = octet(v.x, 0u, scale, offset);
-    stage_b[at + 1u] = octet(v.y, 0u, scale, offset);
-#if WORDS_4
-    stage_b[at + 2u] = octet(v.z, 0u, scale, offset);
-    stage_b[at + 3u] = octet(v.w, 0u, scale, offset);
-#endif
-#endif
-#if BITS_2
-#if WIDE
-    stage_b[at] = octet(v.x, 0u, scale, offset);
-    stage_b[at + 1u] = octet(v.x >> 16u, 0u, scale, offset);
-    stage_b[at + 2u] = octet(v.y, 0u, scale, offset);
-    stage_b[at + 3u] = octet(v.y >> 16u, 0u, scale, offset);
-#else
-    stage_b[at] = octet(v, 0u, scale, offset);
-    stage_b[at + 1u] = octet(v >> 16u, 0u, scale, offset);
-#endif
-#endif
-  }
+// Octet `i` of a thread: from one word (4 bits), the lower half of it (2 bits), or two words (8 bits).
+fn put_b(tid: u32, i: u32, low: u32, high: u32, b: Block) {
+  let at = tid * B_ITEMS + i;
+  var item = vec4(pair(low, b), pair(low >> (2u * BITS), b), pair(low >> (4u * BITS % 32u), b),
+                  pair(low >> (6u * BITS % 32u), b));
+  if (BITS == 8u) { item = vec4(pair(low, b), pair(low >> 16u, b), pair(high, b), pair(high >> 16u, b)); }
+  stage_b[at / OCTETS * ROW_K + at % OCTETS] = item;
 }
 #else
-fn stage_columns(base: u32, n0: u32, k0: u32, tid: u32) {
-  for (var i = 0u; i < B_ITEMS; i++) {
-    let at = i * WG + tid;
-    var item = vec4<u32>();
+// Octet i of a thread, along N (rows of K) or along K (rows of N).
 #if B_ALONG_N
-    let k = k0 + at / (TILE_N / 8u);
-    let n = n0 + at % (TILE_N / 8u) * 8u;
-    if (k < params.k && n < params.n) { item = b[(base + k * params.b_k + n) / 8u]; }
-    stage_b[at / (TILE_N / 8u) * ROW_N + at % (TILE_N / 8u)] = item;
-#else
-    let k = k0 + at % OCTETS * 8u;
-    if (k < params.k) { item = b[(base + min(n0 + at / OCTETS, params.n - 1u) * params.b_n + k) / 8u]; }
-    stage_b[at / OCTETS * ROW_K + at % OCTETS] = item;
-#endif
-  }
+const B_WIDE = TILE_N / 8u;
+fn b_row(base: u32, n0: u32, tid: u32, i: u32) -> u32 {
+  return (base + (tid / B_WIDE + i * (WG / B_WIDE)) * params.b_k + n0) / 8u + tid % B_WIDE;
 }
+
+fn b_item(row: u32, n0: u32, k0: u32, tid: u32, i: u32) -> vec4<u32> {
+  let inside = k0 + tid / B_WIDE + i * (WG / B_WIDE) < params.k && n0 + tid % B_WIDE * 8u < params.n;
+  return select(vec4<u32>(), b[select(0u, row + k0 * params.b_k / 8u, inside)], inside);
+}
+
+fn put_b(tid: u32, i: u32, item: vec4<u32>) { stage_b[(tid / B_WIDE + i * (WG / B_WIDE)) * ROW_N + tid % B_WIDE] = item; }
+#else
+fn b_row(base: u32, n0: u32, tid: u32, i: u32) -> u32 {
+  return (base + min(n0 + tid / OCTETS + i * (WG / OCTETS), params.n - 1u) * params.b_n) / 8u + tid % OCTETS;
+}
+
+fn b_item(row: u32, n0: u32, k0: u32, tid: u32, i: u32) -> vec4<u32> {
+  let inside = k0 + tid % OCTETS * 8u < params.k;
+  return select(vec4<u32>(), b[select(0u, row + k0 / 8u, inside)], inside);
+}
+
+fn put_b(tid: u32, i: u32, item: vec4<u32>) { stage_b[(tid / OCTETS + i * (WG / OCTETS)) * ROW_K + tid % OCTETS] = item; }
+#endif
 #endif
 
 fn right(n: u32, k: u32) -> Right {
