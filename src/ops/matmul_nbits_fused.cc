@@ -105,9 +105,10 @@ void Mlp(Plan& p) {
   up.weight = few.more[0];
   up.weight.y = p.Scratch(y->type, y->shape);
   MultiplyNbits(p, up);
+  const uint32_t width = y->count() % 4 == 0 ? 4 : 1;
   Dispatch d{.shader = "silu_times",
-             .in = {{"gate", one.weight.y}, {"up", up.weight.y}},
-             .out = {{"y", y}},
+             .in = {{"gate", one.weight.y, width}, {"up", up.weight.y, width}},
+             .out = {{"y", y, width}},
              .params = {{"size", U32(y->count())}}};
   d.grid = {CeilDiv<int64_t>(y->count(), 64 * PerThread(d.out[0]))};
   p.Run(d);
