@@ -11,18 +11,28 @@ namespace {
 
 struct Tile {
   uint32_t wg, rows, keys;
+  bool stage;
 };
 
-// Query rows that share each key read, as many as workgroup memory holds and as there are.
+uint64_t BytesOf(const Attention& a, const Tile& t) {
+  const int64_t floats = t.rows * (a.head + t.keys + 2) + t.wg + (t.stage ? (t.keys + 1) * a.head : 0);
+  return 4 * static_cast<uint64_t>(floats);
+}
+
+// Query rows that share each key read, as many as workgroup memory holds and as there are. Software gains
+// nothing from staging, and its barriers cost more.
 Tile TileOf(const Attention& a, const DeviceInfo& device) {
-  const uint32_t wg = device.software ? 32 : 128;
-  const uint32_t keys = device.software ? 32 : 64;
-  uint32_t rows = std::min(Pow2(a.seq * (a.heads / a.kv_heads)), device.software ? 8u : 16u);
-  const auto bytes = [&] { return rows * 4 * static_cast<uint64_t>(a.head + keys + 2) + wg * 4; };
-  while (rows > wg / keys && bytes() > device.workgroup_bytes) rows /= 2;
-  Check(bytes() <= device.workgroup_bytes, "Attention: a head of ", a.head, " elements exceeds the ",
-        device.workgroup_bytes, " bytes of workgroup memory.");
-  return {wg, std::max(rows, wg / keys), keys};
+  const uint32_t most = Pow2(a.seq * (a.heads / a.kv_heads));
+  const bool software = device.software && !IsForced("attention_tile_staged");
+  Tile t = software ? Tile{32, std::min(most, 8u), 32, false} : Tile{128, std::min(most, 16u), 64, true};
+  const auto fits = [&] { return BytesOf(a, t) <= device.workgroup_bytes; };
+  if (!fits() && t.stage) t.keys = 32;
+  if (!fits()) t.stage = false;
+  while (!fits() && t.rows > 1) t.rows /= 2;
+  t.rows = std::max(t.rows, t.wg / t.keys);
+  Check(fits(), "Attention: a head of ", a.head, " elements exceeds the ", device.workgroup_bytes,
+        " bytes of workgroup memory.");
+  return t;
 }
 
 }  // namespace
@@ -57,11 +67,13 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
   if (a.window > 0) d.params.push_back({"window", U32(a.window)});
 }
 
+bool ForcesTile() { return IsForced("attention_tile") || IsForced("attention_tile_staged"); }
+
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
 
 void Attend(Plan& p, const Attention& a) {
   if (a.out->count() == 0) return;
-  if (!IsForced("attention_tile") && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
+  if (!ForcesTile() && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());
   const int64_t group = a.heads / a.kv_heads;
@@ -70,6 +82,7 @@ void Attend(Plan& p, const Attention& a) {
              .consts = {{"WG", tile.wg},
                         {"BM", tile.rows},
                         {"BN", tile.keys},
+                        {"STAGE", tile.stage},
                         {"D", U32(a.head / width)},
                         {"DV", U32(a.v_head / width)},
                         {"DV_POW2", Pow2(a.v_head / width)},

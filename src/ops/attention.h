@@ -65,6 +65,10 @@ float ScaleOf(const Attention& a);
 // Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl.
 void AddScoreParts(Dispatch& d, const Attention& a);
 
+// True when a test or tuning asks for the tile kernel ("attention_tile" or "attention_tile_staged",
+// core/variant.h).
+bool ForcesTile();
+
 // The smallest power of two that is not below n.
 uint32_t Pow2(int64_t n);
 

@@ -107,14 +107,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let lane = thread % LANES;
   let team = thread / LANES;
   top = R(LOWEST);
+  if (begin < end) { load_keys(p, begin + team, lane); }  // on its way while the queries come
   load_query(p, lane);
   for (var base = begin; base < end; base += CHUNK) {
-    load_keys(p, base + team, lane);
 #if FUSED
     if (base + CHUNK > p.keys.past) { make_keys(p, base + team, lane); }
     if (p.first_row + ROWS >= params.seq * params.group) { store_keys(p, base + team, lane); }
 #endif
     absorb(p, base + team);
+    if (base + CHUNK < end) { load_keys(p, base + CHUNK + team, lane); }
   }
 
   join_teams();

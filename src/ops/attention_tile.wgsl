@@ -1,6 +1,7 @@
 // Attention of BM query rows of one (batch, kv head) with all keys that they see, in tiles of BN keys, online softmax.
 // The rows of all query heads of the kv head are numbered together: row = s * group + (head in the group).
 //   q, k, v, seqlens?, bias?, sink? -> y    V: f32 or vec4<f32>, the vector of q, k, v and y
+//   STAGE: keys pass through workgroup memory, for loads that neighbouring threads share
 //   D, DV: vectors of a head of q and k, of v; WG threads; BN divides WG, BM a multiple of WG / BN and divides WG
 //   lists (vectors): q_stride, k_stride, v_stride, y_stride (batch, head, row, first)
 //   params: tiles, group, kv_heads, seq, keys, past, scale
@@ -15,6 +16,9 @@ const TEAM = WG / BM;                     // threads that share the softmax of a
 const STRIDE = BN + 1u;
 
 var<workgroup> q_tile: array<V, BM * D>;
+#if STAGE
+var<workgroup> k_tile: array<V, D * (BN + 1u)>;  // vector by vector of all keys; the odd row avoids bank conflicts
+#endif
 var<workgroup> p_tile: array<f32, BM * STRIDE>;
 var<workgroup> parts: array<f32, WG>;
 var<workgroup> fade: array<f32, BM>;  // what the new maximum makes of a row's older sums; at the end 1 / sum
@@ -57,13 +61,24 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 
   for (var t0 = keys.begin; t0 < end; t0 += BN) {
     workgroupBarrier();
+#if STAGE
+    for (var i = thread; i < BN * D; i += WG) {
+      let row = min(t0 + i / D, end - 1u);
+      k_tile[i % D * (BN + 1u) + i / D] = V(k[k_first + row * k_stride_at(2u) + i % D]);
+    }
+    workgroupBarrier();
+#endif
     let t = t0 + thread % BN;
     let score_first = thread / BN * ROWS;
     var raw = array<f32, ROWS>();
     if (t < end) {
       let at = k_first + t * k_stride_at(2u);
       for (var d = 0u; d < D; d++) {
+#if STAGE
+        let key = k_tile[d * (BN + 1u) + thread % BN];
+#else
         let key = V(k[at + d]);
+#endif
         for (var i = 0u; i < ROWS; i++) { raw[i] += product(q_tile[(score_first + i) * D + d], key); }
       }
     }

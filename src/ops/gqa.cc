@@ -5,7 +5,6 @@
 // single tokens alike.
 #include <algorithm>
 
-#include "core/variant.h"
 #include "ops/attention.h"
 
 namespace daybreak {
@@ -22,6 +21,7 @@ struct Gqa {
   int64_t keys;      // most key rows of a batch entry
   HeadLayout q_at, k_at, v_at;
   bool rotary, interleaved, grow;
+  bool known;  // `keys` is the length of this run, not only a bound
 };
 
 void Require(bool ok, const char* what, const Tensor* t) {
@@ -77,6 +77,7 @@ void ReadCaches(Plan& p, Gqa& g) {
           g.seqlens);
   const Tensor* total = p.In(kTotal);
   Require(total && total->count() == 1, "total_sequence_length, which must have one element,", total);
+  g.known = total->host != nullptr;
   g.keys = total->host ? HostInts(*total)[0] : past_rows;
   Check(g.keys >= 0, "GroupQueryAttention: total_sequence_length is ", g.keys, ".");
   g.capacity = std::max(g.keys, past_rows);
@@ -106,6 +107,9 @@ void CheckExtras(const Gqa& g) {
             "and at most half a head,",
             g.cos);
   }
+  if (g.rotary && !g.ids && g.known)
+    Check(g.keys <= g.cos->shape[0], "GroupQueryAttention: ", g.keys, " tokens exceed the ", g.cos->shape[0],
+          " positions of cos_cache, the model's context.");
   if (g.ids)
     Require(g.ids->count() == g.batch * g.seq, "position_ids, which needs a position a token,", g.ids);
   if (g.sink) Require(g.sink->count() == g.heads, "head_sink, which needs an element a head,", g.sink);
@@ -252,7 +256,7 @@ void GroupQueryAttention(Plan& p) {
   const NewRows rows = RowsOf(g, eps);
   // A kernel that appends as it goes must see every row of new caches.
   const bool fills = !g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0);
-  if (fills && !IsForced("attention_tile") && Decode(p, a, &rows)) return;
+  if (fills && !ForcesTile() && Decode(p, a, &rows)) return;
   if (const Tensor* q_new = Append(p, g, eps)) {
     a.q = q_new;
     a.q_at = a.out_at;
