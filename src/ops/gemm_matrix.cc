@@ -71,15 +71,33 @@ bool FitsMatrixUnits(const DeviceInfo& device, const Product& q, const Quantised
   return q.b->type == DType::kF16 && (along_n || along_k) && Octets(q.b_batch);
 }
 
+namespace {
+
+// The weights in place of B. A thread stages two octets of a column, or four (`four`).
+void AddQuantised(Dispatch& d, const QuantisedColumns& columns, uint32_t k, bool four) {
+  const uint32_t words = std::min(4u, (four ? 4 : 2) * columns.bits / 4);  // u32 of a load
+  const bool typed_zeros = columns.zeros && IsFloat(columns.zeros->type);
+  for (const Const& c : {Const{"BITS", columns.bits},
+                         {"BLOCK", columns.block},
+                         {"WORDS", words},
+                         {"TWO_LOADS", four && columns.bits == 8},
+                         {"ZEROS_U8", columns.zeros && !typed_zeros},
+                         {"ZEROS_T", typed_zeros}})
+    d.consts.push_back(c);
+  d.params.push_back({"blocks", CeilDiv(k, columns.block)});
+  d.in.push_back({"w", columns.w, words, View::kWords});
+  d.in.push_back({"scales", columns.scales});
+  if (columns.zeros) d.in.push_back({"zeros", columns.zeros, 1, typed_zeros ? View::kTyped : View::kWords});
+}
+
+}  // namespace
+
 void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* quantised) {
   const MatrixConfig& unit = *ConfigOf(p.Device());
   const uint32_t threads = 4 * p.Device().subgroup_size();
   const Tile& tile = *TileOf(unit, threads, q);
-  const uint32_t bits = quantised ? quantised->bits : 4;
+  const uint32_t bits = quantised ? quantised->bits : 0;
   const bool a_4 = tile.m(unit) == threads, b_4 = tile.n(unit) == threads;
-  const uint32_t words = std::min(4u, (b_4 ? 4 : 2) * bits / 4);  // u32 of a load of weights
-  const Tensor* zeros = quantised ? quantised->zeros : nullptr;
-  const bool typed_zeros = zeros && IsFloat(zeros->type);
   Dispatch d{.shader = "gemm_matrix",
              .consts = {{"WG", threads},
                         {"ROWS_4", tile.rows_4},
@@ -92,9 +110,9 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
                         {"BIAS", q.bias != nullptr},
                         {"A_4", a_4},
                         {"B_4", b_4},
-                        {"BITS_2", quantised && bits == 2},
-                        {"BITS_4", quantised && bits == 4},
-                        {"BITS_8", quantised && bits == 8},
+                        {"BITS_2", bits == 2},
+                        {"BITS_4", bits == 4},
+                        {"BITS_8", bits == 8},
                         {"BATCH_RANK", static_cast<uint32_t>(q.batch.size())}},
              .in = {{"a", q.a, 4, View::kWords}},
              .out = {{"y", q.y}},
@@ -114,21 +132,10 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* qu
                         {"alpha", q.alpha},
                         {"beta", q.beta}},
              .grid = {tile.count(unit, q)}};
-  if (quantised) {
-    for (const Const& c : {Const{"BITS", bits},
-                           {"BLOCK", quantised->block},
-                           {"WORDS", words},
-                           {"TWO_LOADS", b_4 && bits == 8},
-                           {"ZEROS_U8", zeros && !typed_zeros},
-                           {"ZEROS_T", typed_zeros}})
-      d.consts.push_back(c);
-    d.params.push_back({"blocks", CeilDiv(q.k, quantised->block)});
-    d.in.push_back({"w", quantised->w, words, View::kWords});
-    d.in.push_back({"scales", quantised->scales});
-    if (zeros) d.in.push_back({"zeros", zeros, 1, typed_zeros ? View::kTyped : View::kWords});
-  } else {
+  if (quantised)
+    AddQuantised(d, *quantised, q.k, b_4);
+  else
     d.in.push_back({"b", q.b, 4, View::kWords});
-  }
   if (q.bias) d.in.push_back({"bias", q.bias});
   p.Run(d);
 }
