@@ -1,0 +1,34 @@
+"""Kernels that a device would not choose by itself give the same answers when they are forced."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# DAYBREAK_VARIANT (read once in a process), and the cases that run with it.
+FORCED = [
+    ("attention_tile", "gqa: and f32 and (softcap or norms) and 71"),
+    ("attention_tile_staged", "(gqa: and f16 and 129) or (attention: and f32 and (70 or 66))"),
+]
+
+
+@pytest.mark.parametrize(("variant", "cases"), FORCED, ids=[v for v, _ in FORCED])
+def test_forced_variant(variant: str, cases: str, library: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_ops.py",
+        "-k",
+        cases,
+    ]
+    environment = os.environ | {"DAYBREAK_VARIANT": variant, "DAYBREAK_LIBRARY": str(library)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
