@@ -1,63 +1,46 @@
-// y[o] = done(start() joined with map(x) over the elements that reduce into output o), in the type A.
-//   x -> y    consts: WG, TEAM (a workgroup takes one output, else a thread takes one), KEPT, RED (lengths of the lists),
-//             A, X (value types), code (start, map, join, done), WIDE (64-bit integers), MATH (floats), VF, VU, VI, VB
-//   lists: kept, kept_stride, red, red_stride (sizes and element strides of x, outermost first)
-//   params: size (outputs), count (elements of each)
-#if WIDE
+// Folds the reduced axes of x; each line is one output and one of `splits` pieces.   x -> y [outputs, splits]
+//   consts: lib/lines, KEPT, REDUCED (axes of each kind after merging), map, merge, start, finish (functions),
+//           LONG (64-bit integers)
+//   params: kept, kept_stride, reduced, reduced_stride (sizes and strides), dim (elements of a line),
+//           piece (of them in one split), splits, lines (outputs * splits), count (elements that a mean divides by)
+#include "lib/lines.wgsl"
+#include "lib/math.wgsl"
+#if LONG
 #include "lib/int64.wgsl"
 #endif
-#if MATH
-#include "lib/math.wgsl"
-#endif
 
-fn first_of(output: u32) -> u32 {
-  if (KEPT == 1u) { return output * kept_stride_at(0u); }
+fn kept_offset(output: u32) -> u32 {
   var rest = output;
   var at = 0u;
-  for (var a = KEPT; a > 0u; a--) {
-    at += rest % kept_at(a - 1u) * kept_stride_at(a - 1u);
-    rest /= kept_at(a - 1u);
+  for (var d = KEPT; d > 1u; d--) {
+    let next = rest / kept_at(d - 1u);
+    at += (rest - next * kept_at(d - 1u)) * kept_stride_at(d - 1u);
+    rest = next;
   }
-  return at;
+  return at + rest * kept_stride_at(0u);
 }
-
-fn offset_of(element: u32) -> u32 {
-  if (RED == 1u) { return element * red_stride_at(0u); }
-  var rest = element;
+fn reduced_offset(index: u32) -> u32 {
+  var rest = index;
   var at = 0u;
-  for (var a = RED; a > 0u; a--) {
-    at += rest % red_at(a - 1u) * red_stride_at(a - 1u);
-    rest /= red_at(a - 1u);
+  for (var d = REDUCED; d > 1u; d--) {
+    let next = rest / reduced_at(d - 1u);
+    at += (rest - next * reduced_at(d - 1u)) * reduced_stride_at(d - 1u);
+    rest = next;
   }
-  return at;
+  return at + rest * reduced_stride_at(0u);
 }
-
-fn fold(output: u32, from_: u32, step: u32) -> A {
-  let first = first_of(output);
-  var a = start();
-  for (var j = from_; j < params.count; j += step) { a = join(a, map(x_get(first + offset_of(j)))); }
-  return a;
-}
-
-#if TEAM
-var<workgroup> parts: array<A, WG>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let output = group_index(group);
-  if (output >= params.size) { return; }
-  parts[lane] = fold(output, lane, WG);
-  for (var n = WG / 2u; n > 0u; n /= 2u) {
-    workgroupBarrier();
-    if (lane < n) { parts[lane] = join(parts[lane], parts[lane + n]); }
+  let line = group_index(group) * LINES + line_in_group(lane);
+  let part = part_of_line(lane);
+  var acc = start();
+  if (line < params.lines) {
+    let base = kept_offset(line / params.splits);
+    let first = line % params.splits * params.piece;
+    let last = min(first + params.piece, params.dim);
+    for (var r = first + part; r < last; r += LANES) { acc = merge(acc, map(x_get(base + reduced_offset(r)))); }
   }
-  if (lane == 0u) { y_put(output, done(parts[0])); }
+  acc = fold_line(lane, acc);
+  if (part == 0u && line < params.lines) { y_put(line, finish(acc)); }
 }
-#else
-fn y_at(output: u32) -> y_v { return done(fold(output, 0u, 1u)); }
-
-@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  y_emit(group_index(group) * WG + lane);
-}
-#endif

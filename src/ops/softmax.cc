@@ -1,38 +1,50 @@
-// Softmax and LogSoftmax: one axis, or before version 13 all axes from one on.
-#include "core/op.h"
+// Softmax, LogSoftmax, Hardmax. Before opset 13 all axes from `axis` on (default 1) form one line.
+#include "ops/lines.h"
 
 namespace daybreak {
 namespace {
 
-AxisSplit LinesOf(Plan& p, const Shape& shape) {
-  if (p.Since() >= 13) return SplitAt(shape, p.Attr("axis", -1));
-  const int64_t axis = p.Attr("axis", 1);
-  const auto rank = static_cast<int64_t>(shape.size());
-  const size_t at = axis == rank ? shape.size() : WrapAxis(axis, shape.size());
-  return {Count(shape, 0, at), Count(shape, at, shape.size()), 1};
-}
-
-template <bool log>
-void Softmax(Plan& p) {
+void AlongLines(Plan& p, bool hard, bool log) {
   const Tensor* x = p.In(0);
   const Tensor* y = p.Out(0, x->shape);
+  AxisSplit split{1, 1, 1};
+  if (p.Since() < 13) {
+    const auto rank = static_cast<int64_t>(x->shape.size());
+    const int64_t axis = p.Attr("axis", 1);
+    const size_t at = axis == rank ? x->shape.size() : WrapAxis(axis, x->shape.size());
+    split = {Count(x->shape, 0, at), Count(x->shape, at, x->shape.size()), 1};
+  } else if (!x->shape.empty()) {
+    split = SplitAt(x->shape, p.Attr("axis", -1));
+  }
   if (x->count() == 0) return;
-  const auto [outer, dim, stride] = LinesOf(p, x->shape);
-  const int64_t lines = outer * stride;
-  // Short lines and lines that neighbours share the cache of are a thread's; the rest a workgroup's.
-  const bool team = dim > 16 && (stride < 16 || lines < 4096);
-  const uint32_t wg = team && dim > 512 ? 256 : 64;
+  const int64_t lines = split.outer * split.stride;
+  const LineTile tile = TileOf(p.Device(), lines, split.dim, split.stride == 1);
+  const Tensor* wide = WideOutput(p, y);
   p.Run({.shader = "softmax",
-         .consts = {{"WG", wg}, {"TEAM", team}, {"LOG", log}},
+         .consts = {{"LINES", tile.lines},
+                    {"LANES", tile.lanes},
+                    {"LANES_FIRST", tile.lanes_first},
+                    {"HARD", hard},
+                    {"LOG", log},
+                    {"VF", "f32"},
+                    {"VU", "u32"},
+                    {"VI", "i32"},
+                    {"VB", "bool"}},
          .in = {{"x", x}},
-         .out = {{"y", y}},
-         .params = {{"lines", U32(lines)}, {"dim", U32(dim)}, {"stride", U32(stride)}},
-         .grid = {team ? lines : CeilDiv<int64_t>(lines, wg)}});
+         .out = {{"y", wide}},
+         .params = {{"dim", U32(split.dim)}, {"stride", U32(split.stride)}, {"lines", U32(lines)}},
+         .grid = tile.GridOf(lines)});
+  Narrow(p, wide, y);
 }
 
+void Softmax(Plan& p) { AlongLines(p, false, false); }
+void LogSoftmax(Plan& p) { AlongLines(p, false, true); }
+void Hardmax(Plan& p) { AlongLines(p, true, false); }
+
 const Register ops{
-    {.name = "Softmax", .types = "T: f32 f16", .plan = Softmax<false>},
-    {.name = "LogSoftmax", .types = "T: f32 f16", .plan = Softmax<true>},
+    {.name = "Softmax", .types = "T: f32 f16 bf16", .plan = Softmax},
+    {.name = "LogSoftmax", .types = "T: f32 f16 bf16", .plan = LogSoftmax},
+    {.name = "Hardmax", .types = "T: f32 f16 bf16", .plan = Hardmax},
 };
 
 }  // namespace
