@@ -1,10 +1,10 @@
-// The pipeline cache on disk: what it keeps, and what it survives.
+// The cache on disk survives whatever happens to its files.
 #include "gpu/disk_cache.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -15,146 +15,162 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class DiskCacheTest : public testing::Test {
+class Cache : public testing::Test {
  protected:
-  DiskCacheTest() {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / (std::string("daybreak-cache-") + info->name());
-    fs::remove_all(folder_);
+  void SetUp() override {
+    static int count = 0;
+    folder_ = fs::path(testing::TempDir()) /
+              ("daybreak_cache_" + std::to_string(getpid()) + "_" + std::to_string(count++));
   }
-  ~DiskCacheTest() override { fs::remove_all(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
 
-  static void Put(const DiskCache& cache, const std::string& key, const std::string& value) {
+  DiskCache Open(uint64_t max_bytes = 1 << 20) const { return DiskCache(folder_.string(), max_bytes); }
+  static void Store(const DiskCache& cache, const std::string& key, const std::string& value) {
     cache.Store(key.data(), key.size(), value.data(), value.size());
   }
-  // The value, read in two calls as Dawn does; "" when absent.
-  static std::string Read(const DiskCache& cache, const std::string& key) {
+  static std::string Load(const DiskCache& cache, const std::string& key) {
     std::string value(cache.Load(key.data(), key.size(), nullptr, 0), '\0');
-    if (value.empty()) return value;
-    EXPECT_EQ(cache.Load(key.data(), key.size(), value.data(), value.size()), value.size());
+    const size_t size = value.empty() ? 0 : cache.Load(key.data(), key.size(), value.data(), value.size());
+    EXPECT_EQ(size, value.size());
     return value;
   }
-  fs::path OnlyFile() const {
+  std::vector<fs::path> Files() const {
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(folder_)) files.push_back(entry.path());
-    EXPECT_EQ(files.size(), 1u);
-    return files.at(0);
+    return files;
   }
 
   fs::path folder_;
 };
 
-TEST_F(DiskCacheTest, KeepsValuesForTheNextProcess) {
-  const std::string binary("a\0b\xff", 4);
-  Put(DiskCache(folder_.string()), binary, std::string(100000, 'x'));
-  const DiskCache again(folder_.string());
-  EXPECT_EQ(Read(again, binary), std::string(100000, 'x'));
-  EXPECT_EQ(Read(again, "another key"), "");
-  Put(again, binary, "shorter");
-  EXPECT_EQ(Read(again, binary), "shorter");
+TEST_F(Cache, KeepsValuesFromOneProcessToTheNext) {
+  Store(Open(), "key", "value");
+  Store(Open(), "other", std::string("\0binary\0", 8));
+  const DiskCache again = Open();
+  EXPECT_EQ(Load(again, "key"), "value");
+  EXPECT_EQ(Load(again, "other"), std::string("\0binary\0", 8));
+  EXPECT_EQ(Load(again, "absent"), "");
+  Store(again, "key", "a longer value than before");
+  EXPECT_EQ(Load(Open(), "key"), "a longer value than before");
+  EXPECT_EQ(Files().size(), 2u) << "nothing temporary is left";
 }
 
-TEST_F(DiskCacheTest, RemovesWhatDoesNotVerifyAndStoresItAnew) {
-  const DiskCache cache(folder_.string());
-  Put(cache, "key", "the value");
-  const fs::path file = OnlyFile();
-  const auto size = fs::file_size(file);
-  for (const uint64_t cut : {uint64_t{0}, uint64_t{5}, size - 1}) {
-    fs::resize_file(file, cut);
-    EXPECT_EQ(Read(cache, "key"), "") << cut;
-    Put(cache, "key", "the value");
-    EXPECT_EQ(Read(cache, "key"), "the value");
-  }
-  for (const uint64_t at : {uint64_t{0}, uint64_t{9}, size - 1}) {  // magic, sizes, value
-    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
-    stream.seekp(static_cast<std::streamoff>(at)).put('\x7e');
-    stream.close();
-    EXPECT_EQ(Read(cache, "key"), "") << at;
-    EXPECT_FALSE(fs::exists(file));
-    Put(cache, "key", "the value");
-  }
-  EXPECT_EQ(Read(cache, "key"), "the value");
+TEST_F(Cache, ASmallBufferGetsTheSizeOnly) {
+  const DiskCache cache = Open();
+  Store(cache, "key", "value");
+  char buffer[3] = {'x', 'x', 'x'};
+  EXPECT_EQ(cache.Load("key", 3, buffer, sizeof buffer), 5u);
+  EXPECT_EQ(buffer[0], 'x');
 }
 
-TEST_F(DiskCacheTest, AFileOfAnotherKeyIsNoHit) {
-  const DiskCache cache(folder_.string());
-  Put(cache, "one", "value of one");
-  const fs::path one = OnlyFile();
-  Put(cache, "two", "value of two");
-  fs::path two;
-  for (const auto& entry : fs::directory_iterator(folder_))
-    if (entry.path() != one) two = entry.path();
-  fs::copy_file(one, two, fs::copy_options::overwrite_existing);
-  EXPECT_EQ(Read(cache, "two"), "");
-  EXPECT_EQ(Read(cache, "one"), "value of one");
+TEST_F(Cache, OffKeepsNothing) {
+  const DiskCache cache("off");
+  EXPECT_FALSE(cache.Enabled());
+  Store(cache, "key", "value");
+  EXPECT_EQ(Load(cache, "key"), "");
 }
 
-TEST_F(DiskCacheTest, WritersSideBySideLeaveWholeEntries) {
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 8; ++t)
-    threads.emplace_back([&, t] {
-      const DiskCache cache(folder_.string());
-      for (int i = 0; i < 50; ++i)
-        Put(cache, "key" + std::to_string(i % 5), std::string(1000 + i % 5, 'a' + t));
-    });
-  for (std::thread& t : threads) t.join();
-  const DiskCache cache(folder_.string());
-  for (int i = 0; i < 5; ++i) {
-    const std::string value = Read(cache, "key" + std::to_string(i));
-    ASSERT_EQ(value.size(), 1000u + static_cast<size_t>(i));
-    EXPECT_EQ(value, std::string(value.size(), value[0]));
-  }
-  for (const auto& entry : fs::directory_iterator(folder_)) EXPECT_EQ(entry.path().extension(), ".bin");
-}
-
-TEST_F(DiskCacheTest, DropsTheOldestEntriesBeyondItsBound) {
+// Every byte of a file changed, and every length of it: the entry is absent, removed, and can be written
+// again.
+TEST_F(Cache, DamagedFilesAreAbsent) {
+  const DiskCache cache = Open();
+  Store(cache, "key", "value");
+  const fs::path file = Files().at(0);
+  std::string whole;
   {
-    const DiskCache cache(folder_.string());
-    for (int i = 0; i < 10; ++i) {
-      Put(cache, "key" + std::to_string(i), std::string(1000, 'x'));
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    EXPECT_NE(Read(cache, "key0"), "");  // used last
+    std::ifstream in(file, std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(in), {});
   }
-  const DiskCache cache(folder_.string(), 6000);
-  EXPECT_NE(Read(cache, "key0"), "");
-  EXPECT_NE(Read(cache, "key9"), "");
-  EXPECT_EQ(Read(cache, "key1"), "");
+  const auto write = [&](const std::string& bytes) { std::ofstream(file, std::ios::binary) << bytes; };
+  for (size_t i = 0; i < whole.size(); ++i) {
+    std::string damaged = whole;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x40);
+    write(damaged);
+    EXPECT_EQ(Load(cache, "key"), "") << "byte " << i;
+    EXPECT_FALSE(fs::exists(file)) << "byte " << i;
+  }
+  for (size_t size = 0; size < whole.size(); ++size) {
+    write(whole.substr(0, size));
+    EXPECT_EQ(Load(cache, "key"), "") << "length " << size;
+  }
+  write(whole + "more");
+  EXPECT_EQ(Load(cache, "key"), "");
+  Store(cache, "key", "value");
+  EXPECT_EQ(Load(cache, "key"), "value");
 }
 
-TEST_F(DiskCacheTest, RemovesWhatAKilledWriterLeft) {
-  Put(DiskCache(folder_.string()), "key", "value");
-  const std::string entry = OnlyFile().string();
-  const fs::path old = entry + ".1.tmp", young = entry + ".2.tmp", foreign = folder_ / "notes.tmp";
-  for (const fs::path& path : {old, young, foreign}) std::ofstream(path) << "half";
-  for (const fs::path& path : {old, foreign})
-    fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(2));
-  const DiskCache cache(folder_.string());
-  EXPECT_FALSE(fs::exists(old));
-  EXPECT_TRUE(fs::exists(young));    // perhaps still being written
-  EXPECT_TRUE(fs::exists(foreign));  // not the cache's
-  EXPECT_EQ(Read(cache, "key"), "value");
+TEST_F(Cache, AFileOfAnotherKeyIsAbsent) {
+  const DiskCache cache = Open();
+  Store(cache, "a", "value of a");
+  const fs::path a = Files().at(0);
+  Store(cache, "b", "value of b");
+  for (const fs::path& file : Files())
+    if (file != a) fs::copy_file(a, file, fs::copy_options::overwrite_existing);
+  EXPECT_EQ(Load(cache, "b"), "");
+  EXPECT_EQ(Load(cache, "a"), "value of a");
 }
 
-TEST_F(DiskCacheTest, WorksWithoutAFolder) {
-  const DiskCache off("off");
-  EXPECT_FALSE(off.Enabled());
-  Put(off, "key", "value");
-  EXPECT_EQ(Read(off, "key"), "");
-  std::ofstream(folder_) << "a file where the folder should be";
-  const DiskCache blocked(folder_.string());
-  EXPECT_FALSE(blocked.Enabled());
-  Put(blocked, "key", "value");
-  EXPECT_EQ(Read(blocked, "key"), "");
+TEST_F(Cache, IsBoundedAndKeepsWhatWasUsedLast) {
+  const std::string value(1000, 'v');
+  {
+    const DiskCache cache = Open();
+    for (int i = 0; i < 20; ++i) Store(cache, "key" + std::to_string(i), value);
+    for (const fs::path& file : Files())
+      fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(5));
+    EXPECT_EQ(Load(cache, "key3"), value);  // used now
+  }
+  const DiskCache cache = Open(8000);
+  EXPECT_LE(Files().size(), 8u);
+  EXPECT_EQ(Load(cache, "key3"), value);
 }
 
-TEST_F(DiskCacheTest, AWriteThatFailsLosesTheEntryOnly) {
-  const DiskCache cache(folder_.string());
-  Put(cache, "key", "value");
-  fs::remove_all(folder_);  // every later write fails
-  Put(cache, "other", "value");
-  EXPECT_EQ(Read(cache, "other"), "");
-  EXPECT_EQ(Read(cache, "key"), "");
+TEST_F(Cache, LeavesOtherFilesAlone) {
+  fs::create_directories(folder_);
+  for (const char* name : {"model.bin", "notes.tmp", "weights.onnx"}) {
+    std::ofstream(folder_ / name) << std::string(5000, 'x');
+    fs::last_write_time(folder_ / name, fs::file_time_type::clock::now() - std::chrono::hours(50));
+  }
+  const DiskCache cache = Open(100);
+  EXPECT_EQ(Files().size(), 3u);
+}
+
+TEST_F(Cache, RemovesWhatAKilledProcessLeft) {
+  const DiskCache cache = Open();
+  Store(cache, "key", "value");
+  const fs::path left = Files().at(0).string() + ".77.tmp", fresh = Files().at(0).string() + ".78.tmp";
+  std::ofstream(left) << "half an entry";
+  std::ofstream(fresh) << "another process writes this now";
+  fs::last_write_time(left, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  Open();
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(fresh));
+}
+
+TEST_F(Cache, AFolderThatCannotBeMadeDisablesIt) {
+  std::ofstream(folder_.string()) << "a file where the folder should be";
+  const DiskCache cache = Open();
+  Store(cache, "key", "value");
+  EXPECT_EQ(Load(cache, "key"), "");
+}
+
+TEST_F(Cache, WritersAtOnceDoNoHarm) {
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (size_t t = 0; t < wrong.size(); ++t)
+    threads.emplace_back([&, t] {
+      const DiskCache cache = Open();
+      for (int i = 0; i < 50; ++i) {
+        const std::string key = "key" + std::to_string(i % 5),
+                          value(1000 + i % 5, static_cast<char>('a' + i % 5));
+        Store(cache, key, value);
+        const std::string got = Load(cache, key);
+        wrong[t] += !got.empty() && got != value;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Load(Open(), "key" + std::to_string(i)).size(), 1000u + i);
+  EXPECT_EQ(Files().size(), 5u);
 }
 
 }  // namespace
