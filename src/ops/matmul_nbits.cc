@@ -36,17 +36,6 @@ Dispatch Common(const NbitsProduct& q, const char* shader) {
 
 void Few(Plan& p, const NbitsProduct& q) { RunNbitsFew(p, {.first = q}); }
 
-void Lane(Plan& p, const NbitsProduct& q) {
-  constexpr uint32_t kThreads = 64;
-  const uint32_t rows = std::min(q.m, 8u);
-  Dispatch d = Common(q, "matmul_nbits_lane");
-  d.consts.push_back({"M", rows});
-  d.consts.push_back({"WG", kThreads});
-  d.params.push_back({"row_tiles", CeilDiv(q.m, rows)});
-  d.grid = {int64_t{CeilDiv(q.weight.n, kThreads)} * CeilDiv(q.m, rows)};
-  p.Run(d);
-}
-
 void Tile(Plan& p, const NbitsProduct& q) {
   const auto tiles = [&](uint32_t side) { return int64_t{CeilDiv(q.m, side)} * CeilDiv(q.weight.n, side); };
   const uint32_t span = tiles(128) >= 96 ? 2 : 1;  // large tiles only where they fill a GPU
@@ -91,12 +80,12 @@ void Matrix(Plan& p, const NbitsProduct& q) {
 
 constexpr auto kAlways = [](const DeviceInfo&, const NbitsProduct&) { return true; };
 
-// A processor without wide memory shares loads of x between lanes; a GPU wants its lanes along K when rows
-// are few.
+// Few rows need no reuse beyond registers, and neither does a processor, whose caches hold everything.
 constexpr Variant<NbitsProduct> kVariants[] = {
-    {"nbits_lane", kAlways,
-     [](const DeviceInfo& d, const NbitsProduct&) { return d.device_class == DeviceClass::kSoftware; }, Lane},
-    {"nbits_few", kAlways, [](const DeviceInfo&, const NbitsProduct& q) { return q.m <= kNbitsFewRows; },
+    {"nbits_few", kAlways,
+     [](const DeviceInfo& d, const NbitsProduct& q) {
+       return q.m <= kNbitsFewRows || d.device_class == DeviceClass::kSoftware;
+     },
      Few},
     {"nbits_matrix", FitsMatrix, kAlways, Matrix},
     {"nbits_tile", kAlways, kAlways, Tile},

@@ -25,8 +25,6 @@ struct NbitsProduct {
   uint32_t blocks() const { return CeilDiv(k, block); }
   // u32 words a load: as wide as rows are aligned, and never across a block.
   uint32_t load_words() const;
-  // Loads of load_words() a column.
-  uint32_t runs() const { return blocks() * block * bits / 32 / load_words(); }
 };
 
 // Chooses a kernel and runs it. Nothing happens when y is empty.

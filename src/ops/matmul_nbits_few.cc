@@ -2,33 +2,55 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/variant.h"
 #include "ops/matmul_nbits.h"
 
 namespace daybreak {
 namespace {
 
-// A team of `lanes` threads computes `columns` columns for `rows` rows, taking `unroll` loads of each at a
-// time.
+// A team of `lanes` threads computes `columns` columns for `rows` rows, taking loads of `words` u32.
 struct Tile {
-  uint32_t wg, lanes, columns, rows, unroll;
+  uint32_t wg, lanes, columns, rows, words;
 };
+
+uint32_t Runs(const NbitsProduct& q, uint32_t words) { return q.blocks() * q.block * q.bits / 32 / words; }
+
+// The widest team of which lanes without a load are at most one in seven.
+uint32_t WidestTeam(const DeviceInfo& device, uint32_t runs) {
+  uint32_t widest = 8;
+  for (uint32_t lanes = 16; lanes <= std::min(256u, device.max_invocations); lanes *= 2)
+    if (CeilDiv(runs, lanes) * lanes <= runs + runs / 6) widest = lanes;
+  return widest;
+}
 
 Tile TileOf(const DeviceInfo& device, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
-  const uint32_t runs = q.runs();
-  Tile t{.wg = 128, .lanes = 8, .columns = few.gated ? 2u : 1u, .rows = std::bit_ceil(std::min(q.m, 8u))};
-  // Wide teams keep every load of a column in flight at once; lanes without a load are wasted.
-  const uint32_t widest = std::min(256u, device.max_invocations);
-  for (uint32_t lanes = 16; lanes <= widest; lanes *= 2)
-    if (CeilDiv(runs, lanes) * lanes <= runs + runs / 6) t.lanes = lanes;
-  t.wg = std::max(t.wg, t.lanes);
-  // More columns a team read x less often, as long as the threads still fill the device.
+  Tile t{.wg = 128,
+         .lanes = 16,
+         .columns = 4,
+         .rows = q.m == 1 ? 1u : 4u,
+         .words = std::min(q.load_words(), q.bits == 2 ? 2u : 4u)};
+  // A processor shares the loads of x between lanes, which therefore own columns of their own.
+  if (device.device_class == DeviceClass::kSoftware && !IsForced("nbits_team")) {
+    t.wg = 32;
+    t.lanes = 1;
+    if (t.rows == 4) t.words = q.bits == 8 ? 2 : 1;  // more sums at a time would leave its registers
+    return t;
+  }
+  // Teams are as wide as it takes to fill the device; narrower loads allow wider teams, fewer columns more of
+  // them.
+  int64_t columns = few.first.weight.n;
+  for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
   const int64_t fill = device.device_class == DeviceClass::kNvidia ? 65536 : 16384;
-  int64_t all = int64_t{few.first.weight.n};
-  for (const NbitsWeight& w : few.more) all += w.w ? w.n : 0;
-  while (t.columns < 8 && t.columns * 2 * t.rows <= 16 && all / (t.columns * 2) * t.lanes >= fill)
-    t.columns *= 2;
-  t.unroll = std::clamp(std::min(CeilDiv(runs, t.lanes), 8 / t.columns), 1u, 4u);
+  uint32_t widest = WidestTeam(device, Runs(q, t.words));
+  if (columns / t.columns * widest < fill && t.words == 4) {
+    t.words = 2;
+    widest = WidestTeam(device, Runs(q, t.words));
+  }
+  while (t.columns > (few.gated ? 2u : 1u) && columns / t.columns * widest < fill / 2) t.columns /= 2;
+  while (t.lanes < widest && columns / t.columns * t.lanes < fill) t.lanes *= 2;
+  t.lanes = std::min(t.lanes, widest);
+  t.wg = std::max(t.wg, t.lanes);
   return t;
 }
 
@@ -38,10 +60,9 @@ uint32_t Fold(const DeviceInfo& device, const Tile& t) {
   return size == 0 ? 1 : std::min(t.lanes, size);
 }
 
-void AddWeights(Dispatch& d, const NbitsFew& few) {
+void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t words) {
   const NbitsProduct& q = few.first;
   const NbitsWeight& w = q.weight;
-  const uint32_t words = q.load_words();
   const bool typed_zeros = w.zeros && IsFloat(w.zeros->type);
   d.in.push_back({"w", w.w, words, View::kWords});
   d.in.push_back({"scales", w.scales});
@@ -64,20 +85,22 @@ void AddWeights(Dispatch& d, const NbitsFew& few) {
                          {"ZEROS_U8", w.zeros && !typed_zeros},
                          {"ZEROS_T", typed_zeros},
                          {"BIAS", w.bias != nullptr},
-                         {"BIAS1", few.more[0].bias != nullptr},
-                         {"BIAS2", few.more[1].bias != nullptr},
                          {"GATED", few.gated},
                          {"THREE", few.more[1].w != nullptr},
                          {"TWO", few.more[0].w != nullptr}})
     d.consts.push_back(c);
 }
 
-void AddNorm(Dispatch& d, const NbitsFew& few, uint32_t width) {
+// `x8`: eight f16 a load, as words.
+void AddNorm(Dispatch& d, const NbitsFew& few, bool x8) {
+  const uint32_t width = few.first.k % 4 == 0 ? 4 : 1;
+  const View view = x8 ? View::kWords : View::kTyped;
+  d.in.push_back({"x", few.first.x, width, view});
   d.consts.push_back({"NORM", few.norm != nullptr});
   d.consts.push_back({"SKIP", few.skip != nullptr});
   d.consts.push_back({"SUM", few.sum != nullptr});
-  if (few.norm) d.in.push_back({"norm", few.norm, width});
-  if (few.skip) d.in.push_back({"skip", few.skip, width});
+  if (few.norm) d.in.push_back({"norm", few.norm, width, view});
+  if (few.skip) d.in.push_back({"skip", few.skip, width, view});
   if (few.sum) d.out.push_back({"sum", few.sum, width});
 }
 
@@ -87,41 +110,47 @@ bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few) {
   uint32_t bindings = 3 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr) + 1;
   for (const NbitsWeight& w : few.more) bindings += w.w ? 2 + (w.bias != nullptr) + !few.gated : 0;
   bindings += (few.first.weight.bias != nullptr) + (few.first.weight.zeros != nullptr);
+  const bool bias = few.first.weight.bias != nullptr;
+  for (const NbitsWeight& w : few.more)
+    if (w.w && (w.bias != nullptr) != bias) return false;  // all or none
   return bindings <= device.max_storage_buffers && (few.norm == nullptr || few.first.k % 4 == 0);
 }
 
 void RunNbitsFew(Plan& p, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const Tile t = TileOf(p.Device(), few);
+  const uint32_t octets = t.words * 4 / q.bits;  // 8 weights each
   const uint32_t fold = Fold(p.Device(), t);
-  const bool x4 = q.k % 4 == 0;
+  const bool x8 = q.k % 8 == 0 && q.x->type == DType::kF16;
   const uint32_t tile = t.wg / t.lanes * t.columns / (few.gated ? 2 : 1);
   const uint32_t row_tiles = CeilDiv(q.m, t.rows);
   const uint32_t n1 = few.gated ? 0 : few.more[0].n;
   const uint32_t tiles = CeilDiv(q.weight.n, tile), tiles1 = CeilDiv(n1, tile);
   const bool three = few.more[1].w != nullptr;
   Dispatch d{.shader = "matmul_nbits_few",
-             .in = {{"x", q.x, x4 ? 4u : 1u}},
              .params = {{"m", q.m},
                         {"k", q.k},
                         {"n", q.weight.n},
                         {"n1", n1},
                         {"blocks", q.blocks()},
-                        {"runs", q.runs()},
+                        {"runs", Runs(q, t.words)},
                         {"row_tiles", row_tiles},
                         {"tiles", tiles},
                         {"tiles1", std::max(tiles1, 1u)},
                         {"skip_rows", few.skip ? U32(few.skip->count() / q.k) : 1u},
                         {"eps", few.eps}},
              .grid = {int64_t{row_tiles} * (tiles + (three ? 2 : 1) * tiles1)}};
-  AddWeights(d, few);
-  AddNorm(d, few, x4 ? 4 : 1);
-  for (const Const& c : {Const{"X4", x4},
+  AddNorm(d, few, x8);
+  AddWeights(d, few, t.words);
+  for (const Const& c : {Const{"X8", x8},
+                         {"X4", !x8 && q.k % 4 == 0},
                          {"WG", t.wg},
                          {"LANES", t.lanes},
-                         {"COLUMNS", t.columns},
-                         {"ROWS", t.rows},
-                         {"UNROLL", t.unroll},
+                         {"COLUMNS_2", t.columns >= 2},
+                         {"COLUMNS_4", t.columns >= 4},
+                         {"ROWS_4", t.rows == 4},
+                         {"OCTETS_2", octets >= 2},
+                         {"OCTETS_4", octets >= 4},
                          {"FOLD", fold},
                          {"SUBGROUPS", fold > 1}})
     d.consts.push_back(c);

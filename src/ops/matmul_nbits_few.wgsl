@@ -1,13 +1,16 @@
 // Few rows times block-quantised columns, y = [norm](x) * W^T (+ bias): every weight is read once for ROWS rows, x may be
 // the input of an RMS norm (of x + skip), and up to three weights share it. The norm's factor of a row is applied to the
-// finished sums, so that no thread waits for it.
+// finished sums, so that no thread waits for it. Columns, rows and octets are written out, because compilers do not unroll
+// loops of this size, and what is indexed by a loop leaves the registers.
 //   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], bias?; zeros?
 //   ->  y [m][n] (one for each weight; GATED: y = silu(x * W^T) * (x * W1^T)), sum? (x + skip)
-//   consts: WG, LANES (a team), COLUMNS, ROWS, UNROLL (loads of a column at a time), FOLD (lanes that a subgroup adds up)
+//   consts: WG, LANES (a team), COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), ROWS_4 (rows: 4 or 1), OCTETS_2,
+//     OCTETS_4 (8 weights each a load: 4, 2 or 1), FOLD (lanes that a subgroup adds up), SUBGROUPS (FOLD > 1)
 //   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
 #include "lib/nbits.wgsl"
 #include "lib/nbits_few.wgsl"
 
+const COLUMNS = select(select(1u, 2u, COLUMNS_2), 4u, COLUMNS_4);
 const TEAMS = WG / LANES;
 const SUMS = COLUMNS * ROWS;
 const SLOTS = SUMS + select(0u, ROWS, NORM);
@@ -17,13 +20,45 @@ const RESULTS = SUMS / WEIGHTS;  // of a team
 
 var<workgroup> part: array<f32, TEAMS * PARTS * SLOTS>;
 
-// The sum over FOLD neighbouring lanes.
-fn fold(value: f32) -> f32 {
-  var v = value;
-#if SUBGROUPS
-  for (var step = FOLD / 2u; step > 0u; step /= 2u) { v += subgroupShuffleXor(v, step); }
+// One value for each of a team's columns.
+struct Words { c0: w_t, c1: w_t, c2: w_t, c3: w_t }
+struct Scales { c0: f32, c1: f32, c2: f32, c3: f32 }
+struct Sums { c0: row_t, c1: row_t, c2: row_t, c3: row_t, x: row_t, square: row_t }
+
+// Where column c of a team lies.
+struct Place { matrix: u32, first: u32, count: u32 }
+fn source(p: Place, c: u32) -> u32 { return select(p.matrix, c % WEIGHTS, GATED); }
+fn column(p: Place, c: u32) -> u32 { return min(p.first + c / WEIGHTS, p.count - 1u); }
+
+// Adds octet `o` of the load at `run` to the sums.
+fn octet(sums: ptr<function, Sums>, words: Words, m0: u32, run: u32, o: u32, writes_sum: bool) {
+  let v = activations(m0, run * RUN + o * 8u, writes_sum);
+  (*sums).square += v.square;
+  (*sums).x += v.sum;
+  (*sums).c0 = multiply_add(words.c0, o, v, (*sums).c0);
+#if COLUMNS_2
+  (*sums).c1 = multiply_add(words.c1, o, v, (*sums).c1);
 #endif
-  return v;
+#if COLUMNS_4
+  (*sums).c2 = multiply_add(words.c2, o, v, (*sums).c2);
+  (*sums).c3 = multiply_add(words.c3, o, v, (*sums).c3);
+#endif
+}
+
+// The sums of a load's fields and of its x, as sums of dequantised weights.
+fn scaled(p: Place, c: u32, run: u32, scale: f32, dots: row_t, x: row_t) -> row_t {
+  let block = min(run * RUN / BLOCK, params.blocks - 1u);
+  return scale * (Q_SPAN * dots - (Q_SPAN + zero_point(column(p, c), block)) * x);
+}
+
+fn put(slot: u32, tid: u32, value: row_t) {
+#if ROWS_4
+  let v = vec4(fold(value.x), fold(value.y), fold(value.z), fold(value.w));
+  if (tid % FOLD == 0u) { for (var r = 0u; r < 4u; r++) { part[tid / FOLD * SLOTS + slot * 4u + r] = v[r]; } }
+#else
+  let v = fold(value);
+  if (tid % FOLD == 0u) { part[tid / FOLD * SLOTS + slot] = v; }
+#endif
 }
 
 fn team_total(team: u32, slot: u32) -> f32 {
@@ -37,75 +72,84 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let m0 = group_index(group) % params.row_tiles * ROWS;
   var tile = group_index(group) / params.row_tiles;
   let writes_sum = tile == 0u && tid < LANES;
-  var matrix = 0u;
+  var place = Place(0u, 0u, params.n);
 #if TWO
   if (!GATED && tile >= params.tiles) {
     tile -= params.tiles;
-    matrix = 1u + tile / params.tiles1;
+    place.matrix = 1u + tile / params.tiles1;
+    place.count = params.n1;
     tile %= params.tiles1;
   }
 #endif
-  let count = select(params.n1, params.n, matrix == 0u);
-  let first = (tile * TEAMS + tid / LANES) * (COLUMNS / WEIGHTS);
+  place.first = (tile * TEAMS + tid / LANES) * COLUMNS / WEIGHTS;
 
-  var acc = array<f32, SUMS>();
-  var squares = array<f32, ROWS>();
-  for (var run = tid % LANES; run < params.runs; run += LANES * UNROLL) {
-    var words = array<w_t, COLUMNS * UNROLL>();
-    var scale = array<f32, COLUMNS * UNROLL>();
-    for (var i = 0u; i < COLUMNS * UNROLL; i++) {
-      let at = min(run + i / COLUMNS * LANES, params.runs - 1u);
-      let column = min(first + i % COLUMNS / WEIGHTS, count - 1u);
-      let source = select(matrix, i % WEIGHTS, GATED);
-      words[i] = load_words(source, column * params.runs + at);
-      scale[i] = load_scale(source, column * params.blocks + at * RUN / BLOCK);
-    }
-    for (var u = 0u; u < UNROLL; u++) {
-      let k0 = (run + u * LANES) * RUN;
-      var sums = array<f32, ROWS>();
-      var dots = array<f32, SUMS>();
-      for (var i = 0u; i < RUN; i += 4u) {
-        for (var r = 0u; r < ROWS; r++) {
-          let v = activation(m0 + r, k0 + i, writes_sum);
-#if NORM
-          squares[r] += v.square;
+  var total = Sums();
+  for (var run = tid % LANES; run < params.runs; run += LANES) {
+    var words = Words();
+    var scale = Scales();
+    words.c0 = load_words(source(place, 0u), column(place, 0u) * params.runs + run);
+#if COLUMNS_2
+    words.c1 = load_words(source(place, 1u), column(place, 1u) * params.runs + run);
 #endif
-          sums[r] += dot(v.value, vec4(1.0));
-          for (var c = 0u; c < COLUMNS; c++) {
-            dots[c * ROWS + r] += dot(q_quad(word(words[u * COLUMNS + c], i / Q_PER_WORD), i % Q_PER_WORD), v.value);
-          }
-        }
-      }
-      for (var c = 0u; c < COLUMNS; c++) {
-        let zero = Q_SPAN + zero_point(min(first + c / WEIGHTS, count - 1u), min(k0 / BLOCK, params.blocks - 1u));
-        for (var r = 0u; r < ROWS; r++) {
-          let at = c * ROWS + r;
-          acc[at] += scale[u * COLUMNS + c] * (Q_SPAN * dots[at] - zero * sums[r]);
-        }
-      }
-    }
+#if COLUMNS_4
+    words.c2 = load_words(source(place, 2u), column(place, 2u) * params.runs + run);
+    words.c3 = load_words(source(place, 3u), column(place, 3u) * params.runs + run);
+#endif
+    let block = run * RUN / BLOCK;
+    scale.c0 = load_scale(source(place, 0u), column(place, 0u) * params.blocks + block);
+#if COLUMNS_2
+    scale.c1 = load_scale(source(place, 1u), column(place, 1u) * params.blocks + block);
+#endif
+#if COLUMNS_4
+    scale.c2 = load_scale(source(place, 2u), column(place, 2u) * params.blocks + block);
+    scale.c3 = load_scale(source(place, 3u), column(place, 3u) * params.blocks + block);
+#endif
+    var sums = Sums();
+    octet(&sums, words, m0, run, 0u, writes_sum);
+#if OCTETS_2
+    octet(&sums, words, m0, run, 1u, writes_sum);
+#endif
+#if OCTETS_4
+    octet(&sums, words, m0, run, 2u, writes_sum);
+    octet(&sums, words, m0, run, 3u, writes_sum);
+#endif
+    total.square += sums.square;
+    total.c0 += scaled(place, 0u, run, scale.c0, sums.c0, sums.x);
+#if COLUMNS_2
+    total.c1 += scaled(place, 1u, run, scale.c1, sums.c1, sums.x);
+#endif
+#if COLUMNS_4
+    total.c2 += scaled(place, 2u, run, scale.c2, sums.c2, sums.x);
+    total.c3 += scaled(place, 3u, run, scale.c3, sums.c3, sums.x);
+#endif
   }
 
-  for (var i = 0u; i < SLOTS; i++) {
-    var v = 0.0;
-    if (i < SUMS) { v = fold(acc[i]); } else { v = fold(squares[i - SUMS]); }
-    if (tid % FOLD == 0u) { part[tid / FOLD * SLOTS + i] = v; }
-  }
+  put(0u, tid, total.c0);
+#if COLUMNS_2
+  put(1u, tid, total.c1);
+#endif
+#if COLUMNS_4
+  put(2u, tid, total.c2);
+  put(3u, tid, total.c3);
+#endif
+#if NORM
+  put(COLUMNS, tid, total.square);
+#endif
   workgroupBarrier();
   for (var i = tid; i < TEAMS * RESULTS; i += WG) {
     let team = i / RESULTS;
     let r = i % ROWS;
     let c = i % RESULTS / ROWS;
-    let column = (tile * TEAMS + team) * (COLUMNS / WEIGHTS) + c;
-    if (column >= count || m0 + r >= params.m) { continue; }
+    let n = (tile * TEAMS + team) * COLUMNS / WEIGHTS + c;
+    if (n >= place.count || m0 + r >= params.m) { continue; }
     var factor = 1.0;
     if (NORM) { factor = inverseSqrt(team_total(team, SUMS + r) / f32(params.k) + params.eps); }
-    let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(matrix, column);
+    let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(place.matrix, n);
     if (GATED) {
-      let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, column);
-      store(0u, (m0 + r) * count + column, value / (1.0 + exp(-value)) * up);
+      let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
+      store(0u, (m0 + r) * place.count + n, value / (1.0 + exp(-value)) * up);
     } else {
-      store(matrix, (m0 + r) * count + column, value);
+      store(place.matrix, (m0 + r) * place.count + n, value);
     }
   }
 }
