@@ -55,6 +55,7 @@ asan: setup ## Run the C++ unit tests under the address and undefined-behaviour 
 	@tools/run_sanitized.sh build/asan/unit_tests --gtest_brief=1
 
 pytest: build ## Run the Python tests (PYTEST_ARGS="tests/test_ops.py -k softmax")
+	@tools/setup/setup.sh browser
 	$(call say,pytest)
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 

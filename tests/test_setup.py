@@ -37,7 +37,7 @@ def test_files_are_the_pinned_ones() -> None:
 def test_unknown_step_names_the_steps() -> None:
     result = setup(ROOT, "nonsense")
     assert result.returncode != 0
-    assert "packages, vulkan, headers, python, wheels, runtimes" in result.stderr
+    assert "packages, vulkan, headers, python, wheels, runtimes, browser" in result.stderr
 
 
 @pytest.mark.parametrize("change", ["hash", "member", "version"])

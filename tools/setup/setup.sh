@@ -228,10 +228,20 @@ step_runtimes() {
   done <"$here/runtimes.txt"
 }
 
+# The browser in which a test looks at the page of `daybreak profile`. Without apt-get, that test is skipped.
+step_browser() {
+  have_apt && ! command -v chromium >/dev/null || return 0
+  need_root chromium fonts-dejavu-core
+  say "Chromium for the tests"
+  quietly chromium-update apt-get update || no_network "apt-get update"
+  DEBIAN_FRONTEND=noninteractive quietly chromium apt-get install -y --no-install-recommends chromium fonts-dejavu-core ||
+    no_network "apt-get install chromium"
+}
+
 mkdir -p "$deps"
 exec 9>"$deps/lock"
 command -v flock >/dev/null && flock 9
 for step in ${@:-packages vulkan headers python wheels runtimes}; do
-  declare -F "step_$step" >/dev/null || fail "there is no step '$step'; the steps are packages, vulkan, headers, python, wheels, runtimes."
+  declare -F "step_$step" >/dev/null || fail "there is no step '$step'; the steps are packages, vulkan, headers, python, wheels, runtimes, browser."
   "step_$step"
 done

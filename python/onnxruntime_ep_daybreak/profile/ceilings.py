@@ -1,0 +1,109 @@
+"""What a device can do: its streaming rate and its matrix product rate, measured with two small models."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from ..errors import DaybreakError
+from ..library import create_session, devices, is_software
+from .events import read
+from .work import work
+
+# ONNX element types and their NumPy types.
+_ELEMENTS = {"f32": (1, np.float32), "f16": (10, np.float16)}
+_SECONDS = 0.6  # A GPU that has been idle takes that long to reach its clock.
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Bytes and floating-point operations a second."""
+
+    bytes_per_second: float
+    flops: float
+    dtype: str
+
+
+def measure(device: int = 0) -> Ceilings:
+    """The best of many runs: `Neg` of a vector beyond any cache, and a square MatMul, in f16 where the device has it.
+
+    The sizes for a software device are smaller.
+    """
+    found = devices()[device]
+    data = found.ep_metadata
+    small = is_software(found)
+    dtype = "f16" if data.get("f16") == "1" else "f32"
+    binding = int(data.get("max_storage_binding", 1 << 27))
+    count = min(binding, (1 << 25) if small else (1 << 28)) // 4
+    side = 256 if small else 4096
+    stream = _best("Neg", "f32", [[count]], [count], device)
+    product = _best("MatMul", dtype, [[side, side], [side, side]], [side, side], device)
+    return Ceilings(stream[0], product[1], dtype)
+
+
+def _best(
+    op: str, dtype: str, inputs: list[list[int]], output: list[int], device: int
+) -> tuple[float, float]:
+    """Bytes and operations a second of the fastest run of one node."""
+    model = _model(op, _ELEMENTS[dtype][0], inputs, output)
+    with tempfile.TemporaryDirectory(prefix="daybreak-ceiling-") as folder:
+        so = ort.SessionOptions()
+        so.log_severity_level = 3
+        so.enable_profiling = True
+        so.profile_file_prefix = str(Path(folder) / "profile")
+        session = create_session(model, device=device, session_options=so)
+        binding = session.io_binding()
+        kind = _ELEMENTS[dtype][1]
+        for i, shape in enumerate(inputs):
+            value = ort.OrtValue.ortvalue_from_numpy(np.full(shape, 0.5, kind), "gpu", 0)
+            binding.bind_ortvalue_input(f"x{i}", value)
+        binding.bind_ortvalue_output("y", ort.OrtValue.ortvalue_from_shape_and_type(output, kind, "gpu", 0))
+        end = time.perf_counter() + _SECONDS
+        runs = 0
+        while runs < 4 or (time.perf_counter() < end and runs < 5000):
+            session.run_with_iobinding(binding)
+            runs += 1
+        profile = read(Path(session.end_profiling()))
+    times = [run.busy for run in profile.runs if run.kernels]
+    if not times or min(times) <= 0:
+        raise DaybreakError(f"the device's clock is too coarse to time {op}")
+    # Kernels of one run share the node's work; the one that does the product carries all its operations.
+    sizes = [work(k.op, k.kernel, k.shapes) for k in profile.runs[-1].kernels]
+    seconds = min(times) / 1e6
+    return sum(s[0] for s in sizes) / seconds, max(s[1] for s in sizes) / seconds
+
+
+def _model(op: str, element: int, inputs: list[list[int]], output: list[int]) -> bytes:
+    """A serialised ONNX model of one node. Field numbers are those of onnx.proto."""
+
+    def value(name: str, shape: list[int]) -> bytes:
+        dims = b"".join(_field(1, _field(1, n)) for n in shape)
+        return _field(1, name) + _field(2, _field(1, _field(1, element) + _field(2, dims)))
+
+    names = [f"x{i}" for i in range(len(inputs))]
+    node = b"".join(_field(1, n) for n in names) + _field(2, "y") + _field(3, op) + _field(4, op)
+    graph = _field(1, node) + _field(2, op)
+    graph += b"".join(_field(11, value(n, s)) for n, s in zip(names, inputs, strict=True))
+    graph += _field(12, value("y", output))
+    return _field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 17))
+
+
+def _field(number: int, content: int | str | bytes) -> bytes:
+    """One field of a protocol buffer: a varint, or bytes with their length."""
+    if isinstance(content, int):
+        return _varint(number << 3) + _varint(content)
+    data = content.encode() if isinstance(content, str) else content
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _varint(n: int) -> bytes:
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])
