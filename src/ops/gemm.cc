@@ -95,7 +95,7 @@ void Tile(Plan& p, const Product& q) {
 // Threads own four neighbouring columns; slices of K meet in workgroup memory where columns alone are few
 // threads.
 void Columns(Plan& p, const Product& q) {
-  const bool software = p.Device().device_class == DeviceClass::kSoftware;
+  const bool software = p.Device().device_class == DeviceClass::kSoftware && !IsForced("gemm_slices");
   const uint32_t rows = q.m == 1 ? 1 : q.m <= 4 ? 4 : 8;
   const uint32_t quads = q.n / 4;
   const uint32_t wide = software ? 16 : 8;  // quads a workgroup

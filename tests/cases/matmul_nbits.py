@@ -143,7 +143,16 @@ def fused(
         why = "many rows pass the norm's result, gate and up through memory in f16"
         wider: dict[str, Any] = {"tol": 4e-3, "atol": 2e-3, "why": why} if half and m > 8 else {}
         out = 1 + sum_
-        case("MatMulNBitsMlp", *args, out=out, ref=first(out, mlp_ref), N=n, activation="silu", **wider, **common)
+        case(
+            "MatMulNBitsMlp",
+            *args,
+            out=out,
+            ref=first(out, mlp_ref),
+            N=n,
+            activation="silu",
+            **wider,
+            **common,
+        )
 
 
 for half in (False, True):
