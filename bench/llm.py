@@ -3,8 +3,8 @@
 usage: python bench/llm.py LIBRARY [--size 135m|1b] [--capture] [--prompt 512] [--new 128] [--options k=v,...]
 
 Prints one line of JSON: tokens/s of the prompt, and of decode with the logits read back and the next token chosen on
-the CPU (median over the tokens after the first eight). The KV cache is static and stays on the device. Two libraries are
-compared by running this twice on one quiet machine.
+the CPU (median over the tokens after the first eight). The KV cache is static and stays on the device. Two libraries
+are compared by running this twice on one quiet machine.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ Run it yourself: `python bench/llm.py LIBRARY --size 1b [--capture]` (any WebGPU
 
 LIMITS = """## Where others are still ahead
 
-- **Prefill of the 1B model**: the peer was faster in this run. Most of the time is matrix products at 76 to 159 TFLOP/s,
-  where a hand-tuned kernel of the same kind reached 271; the projections of keys and values are too few tiles.
+- **Prefill of the 1B model**: the peer was faster in this run. Most of the time is matrix products at 76 to 159
+  TFLOP/s, where a hand-tuned kernel of the same kind reached 271; the projections of keys and values are too few tiles.
 - **Decode**: llama.cpp's Vulkan backend reaches 675 tokens/s on the 1B model and 322 on the 3.8B one. The weights alone
   would allow 3,670 and 1,080: products of one row reach a third to a half of the streaming rate at these sizes, and a
   layer is six dispatches of at least 2 µs.
@@ -61,7 +61,9 @@ def language_models(data: dict[str, Any]) -> str:
     text = "\n".join(lines) + "\n"
     if masked:
         speed = masked["decode_tok_s"]
-        text += f"\nWith an `attention_mask` input, the 1B model decodes at {speed:.0f} tokens/s in capture.\n"
+        text += (
+            f"\nWith an `attention_mask` input, the 1B model decodes at {speed:.0f} tokens/s in capture.\n"
+        )
     return text
 
 
