@@ -108,13 +108,37 @@ void Columns(Plan& p, const Product& q) {
   p.Run(d);
 }
 
+// A team of lanes a column, for columns along K.
+void Dot(Plan& p, const Product& q) {
+  constexpr uint32_t kThreads = 128;
+  const DeviceInfo& device = p.Device();
+  const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
+  const uint32_t team = device.software ? 8 : 32;
+  const uint32_t columns = q.n * q.batches();
+  Dispatch d = Common(q, "gemm_dot", true, true);
+  for (const Const& c : {Const{"WG", kThreads},
+                         {"TEAM", team},
+                         {"SUBGROUPS", size > 0},
+                         {"SG", std::max(size, 1u)},
+                         {"FOUR", q.m > 1}})
+    d.consts.push_back(c);
+  d.params.push_back({"columns", columns});
+  d.grid = {CeilDiv(columns, kThreads / team)};
+  p.Run(d);
+}
+
 constexpr auto kAlways = [](const DeviceInfo&, const Product&) { return true; };
 constexpr auto kFloat = [](const DeviceInfo&, const Product& q) {
   return q.y->type == DType::kF32 || q.y->type == DType::kF16;
 };
 
-// Columns read B once and need no barrier on a processor; tiles read it once for 64 rows.
+// Dot and Columns read B once, and need no barrier on a processor; tiles read it once for 64 rows.
 constexpr Variant<Product> kVariants[] = {
+    {"gemm_dot",
+     [](const DeviceInfo& d, const Product& q) {
+       return kFloat(d, q) && q.m <= 4 && q.a_k == 1 && q.b_k == 1 && q.b_n != 1 && QuadsA(q) && QuadsB(q);
+     },
+     kAlways, Dot},
     {"gemm_columns",
      [](const DeviceInfo& d, const Product& q) { return kFloat(d, q) && AlongN(q) && QuadsB(q); },
      [](const DeviceInfo& d, const Product& q) {

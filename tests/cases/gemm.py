@@ -37,6 +37,9 @@ for real in (f32, f16):
         case("Gemm", real(12, 24), real(24, 20), real(*bias), alpha=0.5, beta=0.25)
     case("Gemm", real(12, 24), real(24, 20), alpha=2.0, beta=3.0)
     case("Gemm", real(1, 512), const(real(260, 512)), const(real(260)), transB=1, opset=[9, 11, 24])
+    for m in (2, 4):
+        case("Gemm", real(m, 512), const(real(33, 512)), const(real(33)), transB=1, alpha=0.5)
+    case("FusedMatMul", real(3, 4, 64), real(3, 24, 64), transB=1)
     case("Gemm", real(0, 24), real(24, 20), real(20))
     case("Gemm", real(8, 64), const(real(64, 4)), const(real(4)))
 
