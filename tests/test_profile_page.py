@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import os
@@ -175,6 +176,36 @@ def test_page_is_drawn(theme: str, made: tuple[str, Path], chromium: str, tmp_pa
     assert max(colours, key=lambda c: colours[c]) == paper
     for kernel in [(0x2F, 0x7E, 0xD8), (0xD9, 0x73, 0x0D), (0x2E, 0x9D, 0x5B)]:
         assert colours.get(kernel, 0) > 3, f"nothing is drawn in {kernel}"
+
+
+ACTIONS = """{
+const c = document.getElementById("timeline"), box = c.getBoundingClientRect();
+const at = (s) => ({ bubbles: true, cancelable: true, pointerId: 1,
+  clientX: box.left + c.clientLeft + xOf(s.start + s.duration / 2),
+  clientY: box.top + c.clientTop + 26 + rows.indexOf(s.kind.kernel, 1) * rowHeight + 10 });
+const longest = spans.reduce((a, b) => a.duration > b.duration ? a : b);
+view(longest.start - 1000, longest.start + 2000);
+const whole = to - from;
+c.dispatchEvent(new WheelEvent("wheel", { ...at(longest), deltaY: -100 }));
+const zoomed = (to - from) / whole;
+c.dispatchEvent(new PointerEvent("pointermove", at(longest)));
+document.body.append(element("p", { id: "result" }, JSON.stringify({ zoomed, tip: tip.textContent,
+  node: longest.node, shapes: longest.kind.shapes, grid: longest.kind.grid })));
+}"""
+
+
+def test_timeline_zooms_and_tells(made: tuple[str, Path], chromium: str, tmp_path: Path) -> None:
+    """The wheel zooms in; the pointer on a kernel shows its node, shapes and grid."""
+    page = tmp_path / "acted.html"
+    text = Path(f"{made[1]}.html").read_text()
+    page.write_text(text.replace("</body>", f"<script>{ACTIONS}</script></body>"))
+    dom = browse(chromium, tmp_path, page.as_uri(), "--dump-dom")
+    found = re.search(r'<p id="result">(.*?)</p>', dom, re.S)
+    assert found, "the page's script failed"
+    result = json.loads(html.unescape(found[1]))
+    assert result["zoomed"] == pytest.approx(0.8)
+    for part in (result["node"], result["shapes"], f"grid {result['grid']}", "FLOP/s"):
+        assert part in result["tip"], result
 
 
 def read_png(path: Path) -> tuple[int, list[tuple[int, ...]]]:

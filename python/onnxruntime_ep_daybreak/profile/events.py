@@ -11,9 +11,6 @@ from typing import Any
 
 from ..errors import DaybreakError
 
-# Microseconds by which the clocks of GPU and CPU may disagree: they are compared once a submit.
-CLOCK_SLACK = 200
-
 
 @dataclass(frozen=True)
 class Kernel:
@@ -62,10 +59,20 @@ def read(path: Path) -> Profile:
         raise DaybreakError(
             "the profile has no GPU times: the device has no timestamps, or no node ran on it"
         )
-    begins = [r.start - CLOCK_SLACK for r in runs]
+    begins = [r.start for r in runs]
     for kernel in kernels:
-        runs[max(bisect.bisect_right(begins, kernel.start) - 1, 0)].kernels.append(kernel)
+        _run_of(kernel, runs, begins).kernels.append(kernel)
     return Profile(runs, events)
+
+
+def _run_of(kernel: Kernel, runs: list[Run], begins: list[float]) -> Run:
+    """The run in which a kernel's middle lies, or the nearest one: clocks of GPU and CPU agree to some microseconds
+    only, but a profiled run ends after its kernels.
+    """
+    middle = kernel.start + kernel.duration / 2
+    after = bisect.bisect_right(begins, middle)
+    near = runs[max(after - 1, 0) : after + 1]
+    return min(near, key=lambda r: max(r.start - middle, middle - r.start - r.duration, 0.0))
 
 
 def is_kernel(event: dict[str, Any]) -> bool:

@@ -113,7 +113,7 @@ function drawSpan(start, duration, row, fill, label) {
   context.fillStyle = fill;
   context.fillRect(a, 28 + row * rowHeight, Math.max(1, b - a - (b - a > 4 ? 1 : 0)), rowHeight - 5);
   const x = Math.max(a, left), room = b - x;
-  if (room < 34) return;
+  if (room < 60) return;
   context.fillStyle = "#ffffff";
   const fits = Math.floor((room - 8) / 7);
   context.fillText(label.length > fits ? "…" + label.slice(1 - fits) : label, x + 4, 26 + row * rowHeight + rowHeight / 2);
