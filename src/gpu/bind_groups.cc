@@ -1,5 +1,7 @@
 #include "gpu/bind_groups.h"
 
+#include "gpu/hash.h"
+
 namespace daybreak {
 namespace {
 
@@ -9,14 +11,7 @@ constexpr uint64_t kMaxDeadBytes = 64 << 20;
 
 }  // namespace
 
-size_t BindGroups::Hash::operator()(const Key& key) const {
-  uint64_t h = 0x9e3779b97f4a7c15ull;
-  for (const uint64_t word : key) {
-    h = (h ^ word) * 0xff51afd7ed558ccdull;
-    h ^= h >> 32;
-  }
-  return static_cast<size_t>(h);
-}
+size_t BindGroups::Hash::operator()(const Key& key) const { return HashWords({key.data(), key.size()}); }
 
 WGPUBindGroup BindGroups::Get(const Pipeline& pipeline, const BoundRanges& ranges, WGPUBuffer uniform) {
   Key key{pipeline.id};

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/shaders.h"
+#include "gpu/hash.h"
 
 namespace daybreak {
 namespace {
@@ -318,14 +319,7 @@ PipelineKey KeyOf(const Dispatch& d) {
   return key;
 }
 
-size_t HashOf(const PipelineKey& key) {
-  uint64_t h = 0x9e3779b97f4a7c15ull;
-  for (const uint64_t word : key) {
-    h = (h ^ word) * 0xff51afd7ed558ccdull;
-    h ^= h >> 32;
-  }
-  return static_cast<size_t>(h);
-}
+size_t HashOf(const PipelineKey& key) { return HashWords({key.data(), key.size()}); }
 
 size_t ParamBytes(const Dispatch& d) {
   size_t bytes = 0;
