@@ -1,5 +1,5 @@
-// Cast and CastLike between all types but f64 and strings. Values out of range become what the CPU EP makes
-// of them.
+// Cast and CastLike between all types but strings, and BitCast. Values out of range become what the CPU EP
+// makes of them.
 #include "ops/elementwise.h"
 
 namespace daybreak {
@@ -40,7 +40,22 @@ constexpr const char* kFloatToU4 =
 constexpr const char* kFloatToI4 =
     FLOAT_TO_INT F("to_int(trunc(v) + select(VF(0.0), sign(v), abs(v - trunc(v)) >= VF(0.5)))");
 
+// By kind of the other type; integers of 32 bits and less go through i32, and u32 through i64.
+constexpr const char* kFromF64[kKinds] = {F("f32_of_f64(v)"), F("i32_of_f64(v)"), F("i64_of_f64(v).x"),
+                                          F("i64_of_f64(v)"), F("u64_of_f64(v)"), F("bool_of_f64(v)")};
+constexpr const char* kToF64[kKinds] = {F("f64_of_f32(v)"),         F("f64_of_i64(i64_of(v))"),
+                                        F("f64_of_u64(u64_of(v))"), F("f64_of_i64(v)"),
+                                        F("f64_of_u64(v)"),         F("f64_of_u64(u64_of(u32(v)))")};
+constexpr const char* kF64ToNarrow = F("bitcast<u32>(i32_of_f64(v))");
+constexpr const char* kSame = F("v");
+
 const char* CodeOf(DType from, DType to) {
+  if (from == to) return kSame;
+  if (from == DType::kF64) {
+    const bool narrow = to == DType::kU8 || to == DType::kU16;
+    return narrow ? kF64ToNarrow : kFromF64[static_cast<size_t>(KindOf(to))];
+  }
+  if (to == DType::kF64) return kToF64[static_cast<size_t>(KindOf(from))];
   if (IsFloat(from) && to == DType::kI4) return kFloatToI4;
   if (IsFloat(from) && to == DType::kU4) return kFloatToU4;
   if (IsFloat(from) && (to == DType::kU8 || to == DType::kU16)) return kFloatToNarrow;
@@ -54,11 +69,28 @@ void Cast(Plan& p) {
   MapElements(p, CodeOf(x->type, y->type), Needs::kPlain, x, y);
 }
 
-#define TYPES "f32 f16 bf16 i32 u32 i64 u64 i8 u8 i16 u16 bool i4 u4"
+// f64 to 4 bits would need rounding first.
+std::string Declines(const NodeView& n) {
+  const bool from_f64 = !n.in.empty() && n.in[0].type == DType::kF64;
+  const DType to = n.out.empty() ? DType::kUndefined : n.out[0].type;
+  return from_f64 && (to == DType::kI4 || to == DType::kU4) ? "f64 is not converted to 4 bits" : "";
+}
+
+void BitCast(Plan& p) {
+  const Tensor* x = p.In(0);
+  p.Copy(x, p.Out(0, x->shape), x->bytes());
+}
+
+#define TYPES "f32 f64 f16 bf16 i32 u32 i64 u64 i8 u8 i16 u16 bool i4 u4"
 
 const Register ops{
-    {.name = "Cast", .since = 6, .types = "T1: " TYPES "; T2: " TYPES, .plan = Cast},
-    {.name = "CastLike", .since = 15, .types = "T1: " TYPES "; T2: " TYPES, .plan = Cast},
+    {.name = "Cast", .since = 6, .types = "T1: " TYPES "; T2: " TYPES, .plan = Cast, .declines = Declines},
+    {.name = "CastLike",
+     .since = 15,
+     .types = "T1: " TYPES "; T2: " TYPES,
+     .plan = Cast,
+     .declines = Declines},
+    {.name = "BitCast", .since = 26, .plan = BitCast},
 };
 
 }  // namespace

@@ -52,6 +52,7 @@ void MapElements(Plan& p, const char* code, Needs needs, const Tensor* x, const 
                     {"VEC", vectors},
                     {"FLAGS", flags},
                     {"WIDE", IsInt64(x->type) || IsInt64(y->type)},
+                    {"DOUBLE", x->type == DType::kF64 || y->type == DType::kF64},
                     {"MATH", is_float && needs != Needs::kPlain},
                     {"TRIG", is_float && needs == Needs::kTrig},
                     {"V", ValueType(kx, vectors)},

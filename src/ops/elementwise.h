@@ -26,6 +26,7 @@ constexpr Kind KindOf(DType type) {
     case DType::kI64:
       return Kind::kInt64;
     case DType::kU64:
+    case DType::kF64:  // by its bits
       return Kind::kUint64;
     case DType::kBool:
       return Kind::kBool;

@@ -52,6 +52,7 @@ void EyeLike(Plan& p) {
 
 const Register ops{
     {.name = "Trilu", .since = 14, .plan = Trilu, .host = "1"},
+    {.domain = "com.microsoft", .name = "Trilu", .plan = Trilu, .host = "1"},
     {.name = "EyeLike",
      .since = 9,
      .types = "T2: f32 f16 bf16 i32 u32 i64 u64 i8 u8 i16 u16 bool",

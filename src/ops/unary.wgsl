@@ -1,9 +1,12 @@
 // y = f(x), element by element.   x -> y
 //   consts: WG, f (fn f(v: V) -> R), V, R (value types; vectors of four with VEC), VEC (x and y are vectors),
-//           FLAGS (with VEC: y is four bools in a word), WIDE (64-bit integers), MATH, TRIG (f needs that library)
+//           FLAGS (with VEC: y is four bools in a word), WIDE, DOUBLE, MATH, TRIG (f needs that library)
 //   params: size (elements of y, or vectors), alpha, beta, gamma (attributes that f reads)
 #if WIDE
 #include "lib/int64.wgsl"
+#endif
+#if DOUBLE
+#include "lib/float64.wgsl"
 #endif
 #if MATH
 #include "lib/math.wgsl"

@@ -5,7 +5,7 @@ import onnx
 
 from cases import BY_NAME, DTYPES, NEWEST, case, const, data
 
-TYPES = ("f32", "f16", "bf16", "i32", "u32", "i64", "u64", "i8", "u8", "i16", "u16", "bool")
+TYPES = ("f32", "f16", "bf16", "i32", "u32", "i64", "u64", "i8", "u8", "i16", "u16", "bool", "f64")
 INF, NAN = np.inf, np.nan
 
 
@@ -85,3 +85,56 @@ for opset in (6, 9, 13, 19, 21, 23, NEWEST):
 for target in ("f16", "i64", "bool"):
     case("CastLike", BY_NAME["f32"](3, 5), BY_NAME[target](2), ref=lambda x, like: x.astype(like.dtype))
 case("Cast", BY_NAME["f32"](4096, 4096), to=onnx.TensorProto.FLOAT16, perf=True)
+
+# float64, which the device knows as bits only.
+DOUBLES = [
+    1 + 2**-24,
+    1 + 3 * 2**-24,
+    1 + 2**-24 + 2**-50,
+    1e300,
+    -1e300,
+    3.4028235677973366e38,
+    1e-310,
+    2**-149,
+    2**-150,
+]
+DOUBLES += [1.5 * 2**-149, 3 * 2**-150, -(2**-126) + 2**-150, 0.0, -0.0, np.nan, np.inf, -np.inf, 1e-46]
+case(
+    "Cast", data(DOUBLES, "f64"), to=onnx.TensorProto.FLOAT, tol=0.0, atol=0.0, id="Cast of f64 to f32 rounds"
+)
+case("Cast", data([1.5, -(2**-149), 2**-130, 3.4e38, np.nan, np.inf, -0.0], "f32"), to=onnx.TensorProto.DOUBLE,
+     tol=0.0, atol=0.0, id="Cast of f32 to f64")  # fmt: skip
+for source in ("i64", "u64"):
+    wide = [2**53 + 1, 2**53 + 3, 2**62 + 2**9, 2**63 - 1, 5, 0, 2**54 + 2]
+    case(
+        "Cast",
+        data(wide, source),
+        to=onnx.TensorProto.DOUBLE,
+        tol=0.0,
+        atol=0.0,
+        id=f"Cast of {source} to f64",
+    )
+for target in ("i8", "u8", "i16", "u16", "i32", "i64", "bool"):
+    extremes = [
+        3e9,
+        -3e9,
+        1e20,
+        -1e20,
+        NAN,
+        INF,
+        -INF,
+        300,
+        -1,
+        -300.7,
+        2.9,
+        70000,
+        2.0**53 + 2,
+        -0.5,
+        1e-300,
+    ]
+    case("Cast", data(extremes, "f64"), to=DTYPES[target][0], id=f"Cast of extreme f64 to {target}")
+case("BitCast", BY_NAME["f32"](3, 5), to=onnx.TensorProto.INT32, opset=26, ref=lambda x, to: bits(x))
+
+
+def bits(x):
+    return x.astype(np.float32).view(np.int32)
