@@ -10,6 +10,9 @@ namespace {
 // Query rows that this kernel takes: beyond them the keys are read too often, once for each tile of rows.
 constexpr int64_t kMostRows = 32;
 
+constexpr int64_t kMostSplits = 32;    // what attention_merge joins at once
+constexpr int64_t kMostLines = 65535;  // the second dimension of a grid
+
 struct Tile {
   uint32_t wg = 128, rows = 1, lanes = 1, unroll = 2;  // keys that a team has in flight
   int64_t tiles = 1, lines = 1, splits = 1;
@@ -41,7 +44,9 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   t.lines = a.batch * a.kv_heads * t.tiles;
   const int64_t chunks = CeilDiv<int64_t>(std::max<int64_t>(a.keys, 1), t.chunk());
   // Two chunks are done sooner by one workgroup than split and joined.
-  t.splits = chunks <= 2 ? 1 : std::clamp<int64_t>(WantedWorkgroups(device) / t.lines, 1, chunks);
+  t.splits = chunks <= 2
+                 ? 1
+                 : std::clamp<int64_t>(WantedWorkgroups(device) / t.lines, 1, std::min(chunks, kMostSplits));
   return t;
 }
 
@@ -49,7 +54,7 @@ bool Fits(const Attention& a, const DeviceInfo& device, const Tile& t, const Dis
   const int64_t vectors = std::max(a.head, a.v_head) / 4;
   const auto bytes =
       static_cast<uint64_t>(t.wg / device.subgroup_size() * (t.rows == 3 ? 4 : t.rows) * 4 * (a.v_head + 2));
-  return vectors <= 4 * t.lanes && bytes <= device.workgroup_bytes &&
+  return vectors <= 4 * t.lanes && t.lines <= kMostLines && bytes <= device.workgroup_bytes &&
          d.in.size() + d.out.size() <= device.max_storage_buffers;
 }
 
@@ -105,22 +110,23 @@ void AddInPlace(Dispatch& d, const Attention& a) {
 void AddShared(Dispatch& d, const Attention& a, const Tile& t) {
   d.consts.push_back({"ROWS", t.rows});
   d.consts.push_back({"DV", U32(a.v_head / 4)});
-  d.params.push_back({"tiles", U32(t.tiles)});
+  d.consts.push_back({"GROUP", U32(a.heads / a.kv_heads)});
+  d.consts.push_back({"KV_HEADS", U32(a.kv_heads)});
+  d.consts.push_back({"TILES", U32(t.tiles)});
   d.params.push_back({"splits", U32(t.splits)});
-  d.params.push_back({"group", U32(a.heads / a.kv_heads)});
-  d.params.push_back({"kv_heads", U32(a.kv_heads)});
   d.params.push_back({"seq", U32(a.seq)});
   if (!a.seqlens) d.params.push_back({"past", U32(a.past)});
 }
 
 void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, const NewRows* rows) {
-  const uint32_t wg = t.splits > 16 && p.Device().max_invocations >= 256 ? 256 : 128;
+  const uint32_t lanes = std::min(Pow2(a.v_head / 4), 64u);
+  const uint32_t wg = std::clamp(Pow2(t.splits) * lanes, 64u, std::min(512u, p.Device().max_invocations));
   Attention scores = a;  // without what only raw scores need
   scores.bias = nullptr;
   scores.softcap = 0;
   Dispatch d{.shader = "attention_merge",
              .consts = {{"WG", wg},
-                        {"LANES", std::min(Pow2(a.v_head / 4), 64u)},
+                        {"LANES", lanes},
                         {"CHUNK", U32(t.chunk())},
                         {"FUSED", rows != nullptr},
                         {"SPLIT", false}},
@@ -156,7 +162,7 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
                         {"R", Code{kRowVectors[t.rows - 1]}},
                         {"EACH_ROW", a.bias || a.window > 0 || a.softcap > 0 || (a.causal && a.seq > 1)}},
              .params = {{"scale", ScaleOf(a)}},
-             .grid = {t.lines * t.splits}};
+             .grid = {t.splits, t.lines}};
   if (fused)
     AddNewRows(d, a, *rows);
   else

@@ -10,7 +10,7 @@
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
 //   All but seqlens, ids, bias, sink and y are bound four elements a vector
 //   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight
-//   lists: y_stride (without SPLIT)    params: tiles, splits, group, kv_heads, seq, keys, past, scale
+//   lists: y_stride (without SPLIT)    params: splits, seq, keys, past, scale    grid: splits, row tiles
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
 #include "lib/attention_load.wgsl"
@@ -45,7 +45,7 @@ fn scores_of(p: Place, u: u32, t: u32) -> R {
 #if EACH_ROW
   var each = array<f32, 4>();
   for (var r = 0u; r < ROWS; r++) {
-    each[r] = score_of(row_at(s, r), p.b, head_of(p, r), row_of(p, r) / params.group, t, p.keys.past, p.keys.end);
+    each[r] = score_of(row_at(s, r), p.b, head_of(p, r), row_of(p, r) / GROUP, t, p.keys.past, p.keys.end);
   }
   return rows_of(each);
 #else
@@ -96,10 +96,9 @@ fn join_teams() {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let flat = group_index(group_id);
-  let p = place_of(flat / params.splits);
+  let p = place_of(group_id.y);
   let split = split_of(p);
-  let begin = p.keys.begin + flat % params.splits * split.each;
+  let begin = p.keys.begin + group_id.x * split.each;
   let end = min(p.stop, begin + split.each);
 #if SPLIT
   if (begin >= end) { return; }
@@ -112,7 +111,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   for (var base = begin; base < end; base += CHUNK) {
 #if FUSED
     if (base + CHUNK > p.keys.past) { make_keys(p, base + team, lane); }
-    if (p.first_row + ROWS >= params.seq * params.group) { store_keys(p, base + team, lane); }
+    if (p.first_row + ROWS >= params.seq * GROUP) { store_keys(p, base + team, lane); }
 #endif
     absorb(p, base + team);
     if (base + CHUNK < end) { load_keys(p, base + CHUNK + team, lane); }
@@ -146,21 +145,21 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       weight += sub_weights[i] * keep;
       sum += sub_sums[i * DV * 4u + e] * keep;
     }
-    for (var r = 0u; r < ROWS; r++) { store(p, flat, r, e, row_at(sum, r), row_at(top, r), row_at(weight, r)); }
+    for (var r = 0u; r < ROWS; r++) { store(p, group_id.y * params.splits + group_id.x, r, e, row_at(sum, r), row_at(top, r), row_at(weight, r)); }
   }
 }
 
 // Element e of row r: the sum of its values, with the row's largest score and weight.
-fn store(p: Place, flat: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32) {
+fn store(p: Place, part: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32) {
 #if SPLIT
-  let line = flat * ROWS * (DV + 1u) * 4u;
+  let line = part * ROWS * (DV + 1u) * 4u;
   y[line + r * DV * 4u + e] = sum;
   if (e == 0u) {
     y[line + (ROWS * DV + r) * 4u] = largest;
     y[line + (ROWS * DV + r) * 4u + 1u] = total;
   }
 #else
-  if (p.first_row + r < params.seq * params.group) {
+  if (p.first_row + r < params.seq * GROUP) {
     y_put(output_of(p, r) * 4u + e, sum * share_of(largest, total, head_of(p, r)));
   }
 #endif

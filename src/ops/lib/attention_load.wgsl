@@ -27,7 +27,7 @@ fn head_scale(kind: u32, at: u32, lane: u32) -> f32 {
 fn load_query(p: Place, lane: u32) {
   var rows: array<array<V, VK>, ROWS>;
   for (var r = 0u; r < ROWS; r++) {
-    let s = row_of(p, r) / params.group;
+    let s = row_of(p, r) / GROUP;
 #if FUSED
     let at = (p.b * params.seq + s) * params.q_row + head_of(p, r) * D;
     let scale = head_scale(0u, at, lane);
@@ -65,13 +65,13 @@ fn load_keys(p: Place, first: u32, lane: u32) {
     for (var n = 0u; n < VV; n++) { value[u * VV + n] = V(v_cache[v_at + min(lane + n * LANES, DV - 1u)]); }
 #else
 #if GROW
-    let at = ((p.b * params.kv_heads + p.kv_head) * params.past_rows + min(t, params.past_rows - 1u)) * D;
+    let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, params.past_rows - 1u)) * D;
     for (var n = 0u; n < VK; n++) {
       key[u * VK + n] = V(k_past[at + min(lane + n * LANES, D - 1u)]);
       value[u * VK + n] = V(v_past[at + min(lane + n * LANES, D - 1u)]);
     }
 #else
-    let at = ((p.b * params.kv_heads + p.kv_head) * params.keys + min(t, params.keys - 1u)) * D;
+    let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * D;
     for (var n = 0u; n < VK; n++) {
       key[u * VK + n] = V(k_cache[at + min(lane + n * LANES, D - 1u)]);
       value[u * VK + n] = V(v_cache[at + min(lane + n * LANES, D - 1u)]);
@@ -106,7 +106,7 @@ fn store_keys(p: Place, first: u32, lane: u32) {
   for (var u = 0u; u < UNROLL; u++) {
     let t = first + u * TEAMS;
     if (t < p.stop && (GROW || t >= p.keys.past)) {
-      let at = ((p.b * params.kv_heads + p.kv_head) * params.keys + t) * D;
+      let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + t) * D;
       for (var n = 0u; n < VK; n++) {
         let i = lane + n * LANES;
         if (i < D) {

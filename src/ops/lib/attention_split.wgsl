@@ -1,5 +1,6 @@
 // A row tile of few query rows and how its keys are shared out among workgroups.
-//   consts: ROWS, CHUNK, FUSED, SPLIT (the kernel writes no output)    params: tiles, group, kv_heads, seq, splits; FUSED: kv_seq
+//   consts: ROWS, CHUNK, GROUP (query heads of a kv head), KV_HEADS, TILES (of ROWS rows), FUSED, SPLIT (the kernel
+//   writes no output)    params: seq, splits; FUSED: kv_seq
 #include "lib/attention_keys.wgsl"
 
 struct Place {
@@ -10,14 +11,14 @@ struct Place {
   stop: u32,  // keys [keys.begin, stop) are visited: those that rows see, and with FUSED all new ones
 }
 
-fn row_of(p: Place, r: u32) -> u32 { return min(p.first_row + r, params.seq * params.group - 1u); }
-fn head_of(p: Place, r: u32) -> u32 { return p.kv_head * params.group + row_of(p, r) % params.group; }
+fn row_of(p: Place, r: u32) -> u32 { return min(p.first_row + r, params.seq * GROUP - 1u); }
+fn head_of(p: Place, r: u32) -> u32 { return p.kv_head * GROUP + row_of(p, r) % GROUP; }
 
 // Row tile `line` of all: tile, then kv head, then batch entry.
 fn place_of(line: u32) -> Place {
-  var p = Place(line / params.tiles / params.kv_heads, line / params.tiles % params.kv_heads,
-                line % params.tiles * ROWS, Keys(), 0u);
-  p.keys = keys_of(p.b, p.first_row / params.group, row_of(p, ROWS - 1u) / params.group);
+  var p = Place(line / TILES / KV_HEADS, line / TILES % KV_HEADS,
+                line % TILES * ROWS, Keys(), 0u);
+  p.keys = keys_of(p.b, p.first_row / GROUP, row_of(p, ROWS - 1u) / GROUP);
   p.stop = p.keys.end;
 #if FUSED
   p.keys.begin = min(p.keys.begin, p.keys.past);  // new keys are made even where a row's mask hides them
@@ -29,9 +30,9 @@ fn place_of(line: u32) -> Place {
 #if !SPLIT
 // Vector of the output where row r begins; with FUSED it is [batch, seq, heads, DV].
 fn output_of(p: Place, r: u32) -> u32 {
-  let s = row_of(p, r) / params.group;
+  let s = row_of(p, r) / GROUP;
 #if FUSED
-  return ((p.b * params.seq + s) * params.group * params.kv_heads + head_of(p, r)) * DV;
+  return ((p.b * params.seq + s) * GROUP * KV_HEADS + head_of(p, r)) * DV;
 #else
   return p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
 #endif
@@ -44,8 +45,7 @@ struct Split {
 }
 
 fn split_of(p: Place) -> Split {
-  let count = p.stop - p.keys.begin;
-  let chunks = (count + CHUNK - 1u) / CHUNK;
-  let each = max(1u, (chunks + params.splits - 1u) / params.splits) * CHUNK;
-  return Split(each, (count + each - 1u) / each);
+  let chunks = (p.stop - p.keys.begin + CHUNK - 1u) / CHUNK;
+  let each = max(1u, (chunks + params.splits - 1u) / params.splits);
+  return Split(each * CHUNK, (chunks + each - 1u) / each);
 }
