@@ -214,6 +214,30 @@ def test_the_example_of_the_page_runs(library: Path, tmp_path: Path) -> None:
     assert run.stdout.strip() == "[[-1. -1. -1. -1. -1. -1. -1. -1.]]"
 
 
+def test_the_program_of_the_page_runs(library: Path, tmp_path: Path) -> None:
+    """The C++ program compiles without warnings against ONNX Runtime's headers, records and replays."""
+    page = (ROOT / "docs/graph-capture.md").read_text()
+    (code,) = re.findall(r"```cpp\n(.*?)```", page, re.S)
+    (tmp_path / "capture.cc").write_text(code)
+    (tmp_path / "model.onnx").write_bytes(parse("g (float[1, 8] x) => (float[1, 8] y) { y = Neg (x) }"))
+    runtime = next(Path(ort.__file__).parent.glob("capi/libonnxruntime.so.*.*"))
+    (tmp_path / "libonnxruntime.so.1").symlink_to(runtime)
+    command = ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "capture.cc", "libonnxruntime.so.1"]
+    command += [
+        "-isystem",
+        str(ROOT / ".deps/include/onnxruntime"),
+        f"-Wl,-rpath,{tmp_path}",
+        "-o",
+        "capture",
+    ]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert built.returncode == 0, built.stderr
+    program = [str(tmp_path / "capture"), str(library.resolve()), "model.onnx"]
+    run = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["-0", "-1", "-2"]
+
+
 def test_control_flow_is_refused(daybreak: Daybreak) -> None:
     text = """
     g (bool c, float[4] x) => (float[4] y) {

@@ -182,7 +182,7 @@ ACTIONS = """{
 const c = document.getElementById("timeline"), box = c.getBoundingClientRect();
 const at = (s) => ({ bubbles: true, cancelable: true, pointerId: 1,
   clientX: box.left + c.clientLeft + xOf(s.start + s.duration / 2),
-  clientY: box.top + c.clientTop + 26 + rows.indexOf(s.kind.kernel, 1) * rowHeight + 10 });
+  clientY: box.top + c.clientTop + 26 + rows.indexOf(s.kind.kernel, 2) * rowHeight + 10 });
 const longest = spans.reduce((a, b) => a.duration > b.duration ? a : b);
 view(longest.start - 1000, longest.start + 2000);
 const whole = to - from;

@@ -65,7 +65,7 @@ def _best(
         binding.bind_ortvalue_output("y", ort.OrtValue.ortvalue_from_shape_and_type(output, kind, "gpu", 0))
         end = time.perf_counter() + _SECONDS
         runs = 0
-        while runs < 4 or (time.perf_counter() < end and runs < 5000):
+        while runs < 10 or (time.perf_counter() < end and runs < 5000):
             session.run_with_iobinding(binding)
             runs += 1
         profile = read(Path(session.end_profiling()))

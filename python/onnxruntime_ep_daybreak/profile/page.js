@@ -79,8 +79,9 @@ table("kernels", [
 
 // --- Timeline
 const canvas = $("timeline"), context = canvas.getContext("2d");
-const left = 150, rowHeight = 24, rows = ["runs", ...names.slice(0, 11)];
+const left = 150, rowHeight = 24, rows = ["runs", "ONNX Runtime (CPU)", ...names.slice(0, 11)];
 const spans = data.events.map(([start, duration, kind, node]) => ({ start, duration, kind: data.kinds[kind], node }));
+const host = data.host.map(([start, duration, name]) => ({ start, duration, name }));
 const first = data.runs[0].start, last = data.runs.reduce((end, r) => Math.max(end, r.start + r.duration), 0);
 let from = first, to = last;
 const height = 26 + rows.length * rowHeight;
@@ -101,8 +102,9 @@ function draw() {
   });
   context.save(); context.beginPath(); context.rect(left, 0, width - left, height); context.clip();
   for (const run of data.runs) drawSpan(run.start, run.duration, 0, "#7d8790", run.name);
+  for (const node of host) drawSpan(node.start, node.duration, 1, "#59636e", node.name);
   for (const s of spans) {
-    const row = rows.indexOf(s.kind.kernel, 1);
+    const row = rows.indexOf(s.kind.kernel, 2);
     if (row > 0) drawSpan(s.start, s.duration, row, colour(s.kind.kernel), s.node);
   }
   context.restore();
@@ -144,8 +146,8 @@ function spanAt(x, y) {
   const t = from + (x - left) / (canvas.clientWidth - left - 8) * (to - from), row = Math.floor((y - 26) / rowHeight);
   const slack = 2 * (to - from) / canvas.clientWidth;
   const inside = (s) => t >= s.start - slack && t <= s.start + s.duration + slack;
-  if (row === 0) return data.runs.find(inside);
-  return spans.find((s) => rows.indexOf(s.kind.kernel, 1) === row && inside(s));
+  if (row < 2) return (row === 0 ? data.runs : host).find(inside);
+  return spans.find((s) => rows.indexOf(s.kind.kernel, 2) === row && inside(s));
 }
 function describe(kind, extra) {
   const r = rate(kind);

@@ -51,8 +51,19 @@ def page_data(recording: Recording, about: str, ceilings: Ceilings | None) -> di
         "kernelNames": [s.key[0] for s in shares(kernels, lambda k: (k.kernel,))],
         "kinds": [kinds[key] for key in order],
         "runs": [{"name": r.name, "start": r.start, "duration": r.duration} for r in runs],
+        "host": _host(recording)[:_MOST_EVENTS],
         "events": [(start, dur, place[key], node) for start, dur, key, node in events[:_MOST_EVENTS]],
     }
+
+
+def _host(recording: Recording) -> list[tuple[float, float, str]]:
+    """What ONNX Runtime's executor does for each node in the measured runs."""
+    begin = recording.profile.runs[0].start
+    return [
+        (float(e["ts"]), float(e["dur"]), e["name"].removesuffix("_kernel_time"))
+        for e in recording.profile.events
+        if e.get("cat") == "Node" and float(e["ts"]) >= begin
+    ]
 
 
 def phases(runs: list[Run]) -> list[dict[str, Any]]:
