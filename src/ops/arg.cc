@@ -17,7 +17,7 @@ void Position(Plan& p, bool largest) {
   Shape shape = x->shape;
   if (!shape.empty()) {
     const size_t at = WrapAxis(axis, shape.size());
-    if (p.Attr("keepdims", 1) != 0)
+    if (p.Attr("keepdims", 1) == 1)
       shape[at] = 1;
     else
       shape.erase(at);

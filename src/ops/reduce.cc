@@ -195,7 +195,7 @@ void Reduce(Plan& p) {
   FixedVec<bool, kMaxRank> reduced;
   reduced.resize(x->shape.size(), all);
   for (const int64_t axis : axes) reduced[WrapAxis(axis, x->shape.size())] = true;
-  const bool keep = p.Attr("keepdims", 1) != 0;
+  const bool keep = p.Attr("keepdims", 1) == 1;
   Shape shape;
   for (size_t i = 0; i < x->shape.size(); ++i) {
     if (!reduced[i])
