@@ -20,7 +20,8 @@ LineTile TileOf(const DeviceInfo& device, int64_t count, int64_t dim, bool conti
   const uint32_t limit = std::min(device.max_invocations, device.max_workgroup_x);
   if (contiguous) {
     const uint32_t threads = dim >= kLongLine && count < kManyGroups ? PowerBelow(1024, limit) : kThreads;
-    const uint32_t lanes = PowerBelow(CeilDiv<int64_t>(dim, 2), threads);
+    const int64_t each = count < kManyGroups ? 2 : 8;  // elements of a thread, at least, where lines are long
+    const uint32_t lanes = PowerBelow(CeilDiv(dim, each), threads);
     return {kThreads / std::min(kThreads, lanes), lanes, true};
   }
   const bool many = count >= kManyGroups * kThreads;

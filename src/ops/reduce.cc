@@ -124,7 +124,10 @@ constexpr const char* kAccumulators[kKinds] = {"f32", "i32", "u32", "vec2<u32>",
 
 void Issue(Plan& p, const Folding& folding, const char* accumulator, const Tensor* x, const Tensor* y,
            const Axes& axes, int64_t splits, int64_t count) {
-  const LineTile tile = TileOf(p.Device(), axes.outputs * splits, CeilDiv(axes.dim, splits), axes.contiguous);
+  const bool vectors =
+      HasVectors(x->type) && axes.contiguous && axes.reduced.size() == 1 && axes.dim % 4 == 0;
+  const int64_t dim = vectors ? axes.dim / 4 : axes.dim;
+  const LineTile tile = TileOf(p.Device(), axes.outputs * splits, CeilDiv(dim, splits), axes.contiguous);
   p.Run({.shader = "reduce",
          .consts = {{"LINES", tile.lines},
                     {"LANES", tile.lanes},
@@ -132,6 +135,8 @@ void Issue(Plan& p, const Folding& folding, const char* accumulator, const Tenso
                     {"KEPT", static_cast<uint32_t>(axes.kept.size())},
                     {"REDUCED", static_cast<uint32_t>(axes.reduced.size())},
                     {"LONG", IsInt64(x->type)},
+                    {"VEC", vectors},
+                    {"V4", ValueType(KindOf(x->type), vectors)},
                     {"A", accumulator},
                     {"VF", "f32"},
                     {"VU", "u32"},
@@ -141,14 +146,14 @@ void Issue(Plan& p, const Folding& folding, const char* accumulator, const Tenso
                     {"merge", Code{folding.merge}},
                     {"start", Code{folding.start}},
                     {"finish", Code{folding.finish}}},
-         .in = {{"x", x}},
+         .in = {{"x", x, vectors ? 4u : 1u}},
          .out = {{"y", y}},
          .params = {{"kept", ToInts(axes.kept)},
                     {"kept_stride", ToInts(axes.kept_stride)},
                     {"reduced", ToInts(axes.reduced)},
                     {"reduced_stride", ToInts(axes.reduced_stride)},
-                    {"dim", U32(axes.dim)},
-                    {"piece", U32(CeilDiv(axes.dim, splits))},
+                    {"dim", U32(dim)},
+                    {"piece", U32(CeilDiv(dim, splits))},
                     {"splits", U32(splits)},
                     {"lines", U32(axes.outputs * splits)},
                     {"count", U32(std::max<int64_t>(count, 1))}},

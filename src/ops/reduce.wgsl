@@ -1,7 +1,7 @@
 // Folds the reduced axes of x; each line is one output and one of `splits` pieces.   x -> y [outputs, splits]
 //   consts: lib/lines, KEPT, REDUCED (axes of each kind after merging), map, merge, start, finish (functions),
-//           LONG (64-bit integers)
-//   params: kept, kept_stride, reduced, reduced_stride (sizes and strides), dim (elements of a line),
+//           LONG (64-bit integers), VEC (x is read as vectors V4; a line is one contiguous run of them)
+//   params: kept, kept_stride, reduced, reduced_stride (sizes and strides), dim (elements of a line, or vectors),
 //           piece (of them in one split), splits, lines (outputs * splits), count (elements that a mean divides by)
 #include "lib/lines.wgsl"
 #include "lib/math.wgsl"
@@ -39,7 +39,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let base = kept_offset(line / params.splits);
     let first = line % params.splits * params.piece;
     let last = min(first + params.piece, params.dim);
-    for (var r = first + part; r < last; r += LANES) { acc = merge(acc, map(x_get(base + reduced_offset(r)))); }
+    for (var r = first + part; r < last; r += LANES) {
+#if VEC
+      let v = V4(x[base / 4u + r]);
+      acc = merge(merge(acc, map(v.x)), map(v.y));
+      acc = merge(merge(acc, map(v.z)), map(v.w));
+#else
+      acc = merge(acc, map(x_get(base + reduced_offset(r))));
+#endif
+    }
   }
   acc = fold_line(lane, acc);
   if (part == 0u && line < params.lines) { y_put(line, finish(acc)); }

@@ -18,7 +18,9 @@ void AlongLines(Plan& p, bool hard, bool log) {
   }
   if (x->count() == 0) return;
   const int64_t lines = split.outer * split.stride;
-  const LineTile tile = TileOf(p.Device(), lines, split.dim, split.stride == 1);
+  const bool vectors = HasVectors(x->type) && !hard && split.stride == 1 && split.dim % 4 == 0;
+  const uint32_t width = vectors ? 4 : 1;
+  const LineTile tile = TileOf(p.Device(), lines, split.dim / width, split.stride == 1);
   const Tensor* wide = WideOutput(p, y);
   p.Run({.shader = "softmax",
          .consts = {{"LINES", tile.lines},
@@ -26,13 +28,14 @@ void AlongLines(Plan& p, bool hard, bool log) {
                     {"LANES_FIRST", tile.lanes_first},
                     {"HARD", hard},
                     {"LOG", log},
-                    {"VF", "f32"},
-                    {"VU", "u32"},
-                    {"VI", "i32"},
-                    {"VB", "bool"}},
-         .in = {{"x", x}},
-         .out = {{"y", wide}},
-         .params = {{"dim", U32(split.dim)}, {"stride", U32(split.stride)}, {"lines", U32(lines)}},
+                    {"VEC", vectors},
+                    {"VF", ValueType(Kind::kFloat, vectors)},
+                    {"VU", ValueType(Kind::kUint, vectors)},
+                    {"VI", ValueType(Kind::kInt, vectors)},
+                    {"VB", ValueType(Kind::kBool, vectors)}},
+         .in = {{"x", x, width}},
+         .out = {{"y", wide, width}},
+         .params = {{"dim", U32(split.dim / width)}, {"stride", U32(split.stride)}, {"lines", U32(lines)}},
          .grid = tile.GridOf(lines)});
   Narrow(p, wide, y);
 }
