@@ -139,6 +139,32 @@ TEST_F(Queue, RecordedCommandsRunWhenReplayedOnly) {
   }
 }
 
+TEST_F(Queue, IndirectGridsAreReadWhenReplayed) {
+  std::vector<uint32_t> values(1024);
+  std::iota(values.begin(), values.end(), 1u);
+  const Tensor x = Upload(DType::kU32, values), y = Make(DType::kU32, {1024});
+  const Tensor grid = Upload(DType::kU32, std::vector<uint32_t>{1, 1, 1});
+  Dispatch d{.shader = "shaders/echo"};
+  d.in = {{"x", &x}};
+  d.out = {{"y", &y}};
+  d.params = {{"size", 1024u}};
+  d.indirect = &grid;
+  RunContext run{.recording = device_->NewRecording()};
+  device_->SetRunContext(&run);
+  device_->Issue(d, {"node", "Echo"});
+  device_->SetRunContext(nullptr);
+  const auto group = size_t{64} * PerThread(d.out[0]);
+  for (const uint32_t groups : {0u, 3u, 1u, 2u}) {
+    const std::vector<uint32_t> counts{groups, 1, 1}, zeros(1024);
+    device_->Upload(counts.data(), grid.device.address, grid.bytes());
+    device_->Upload(zeros.data(), y.device.address, y.bytes());
+    device_->Replay(*run.recording, {});
+    std::vector<uint32_t> expected(1024);
+    std::copy_n(values.begin(), std::min<size_t>(groups * group, 1024), expected.begin());
+    EXPECT_EQ(Download<uint32_t>(y), expected) << groups;
+  }
+}
+
 TEST_F(Queue, RecordingsKeepTheirMemoryApart) {
   // Scratch that a recording freed may be used again inside that recording, and by nobody else while it
   // lives.
