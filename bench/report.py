@@ -83,6 +83,18 @@ def products(data: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def software(data: dict[str, Any]) -> str:
+    lines = ["| runs on | prefill | decode |", "|---|---|---|"]
+    for r in data["results"]:
+        lines.append(f"| {r['ep']} | {r['prefill_tokens_per_s']:.1f} | {r['decode_tokens_per_s']:.1f} |")
+    load = f"{data['load_before']} to {data['load_after']}"
+    return (
+        "\n".join(lines)
+        + f"\n\nThe load average was {load}. Above the number of cores, other programs took a "
+        "share of them, and the figures are lower bounds that do not compare with each other.\n"
+    )
+
+
 def plot(data: dict[str, Any]) -> str:
     """Bars of decode speed with capture, Daybreak beside the peer, legible on light and dark pages."""
     rows = {(r["model"], r["ep"]): r["decode_tok_s"] for r in data["results"] if r["capture"]}
@@ -107,6 +119,7 @@ def plot(data: dict[str, Any]) -> str:
 
 def main() -> None:
     llm, matmul = load("h100-llm.json"), load("h100-matmul.json")
+    lavapipe = load("lavapipe-smollm2.json")
     (ROOT / "docs" / "decode.svg").write_text(plot(llm))
     sections = [
         HEAD,
@@ -118,6 +131,9 @@ def main() -> None:
         source(matmul),
         f"The limit of few rows is the streaming rate, {STREAM_GB_S:,} GB/s. Launches are included.\n",
         products(matmul),
+        "## SmolLM2-135M-Instruct on the software device, tokens/s\n",
+        source(lavapipe),
+        software(lavapipe),
         LIMITS,
     ]
     (ROOT / "docs" / "performance.md").write_text("\n".join(sections))
