@@ -63,6 +63,9 @@ std::string Declines(const NodeView& node) {
   if (node.Has(kMask) && node.in[kMask].type != DType::kBool && node.in[kMask].type != DType::kF32 &&
       node.in[kMask].type != DType::kF16)
     return "an integer attn_mask is not supported";
+  constexpr size_t kNonpad = 6;
+  if (node.Attr("is_causal", 0) != 0 && node.Has(kNonpad))
+    return "is_causal together with the input 'nonpad_kv_seqlen' is not supported";
   return "";
 }
 
