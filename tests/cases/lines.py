@@ -76,4 +76,4 @@ for axis in (0, 1):
     case("Softmax", bf16(5, 7), axis=axis, ref=softmax)
     case("LogSoftmax", bf16(5, 7), axis=axis, ref=lambda x, axis: np.log(softmax(x, axis)))
 case("Softmax", BY_NAME["f32"](70_000, 3))
-case("Softmax", BY_NAME["f16"](32, 2048, 512), perf=True)
+case("Softmax", BY_NAME["f16"](8, 2048, 512), perf=True)
