@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cases import all_cases
+from helpers.run import Daybreak
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,8 +55,12 @@ def test_every_shader_compiles(dumped: list[Path]) -> None:
     assert not wrong, "\n".join(wrong[:20])
 
 
-def test_every_entry_shader_has_a_case(dumped: list[Path]) -> None:
-    """A shader that no case reaches is not tested at all."""
+def test_every_entry_shader_has_a_case(dumped: list[Path], daybreak: Daybreak) -> None:
+    """A shader that no case reaches is not tested at all. Those of matrix units are reached where there are some;
+    elsewhere the unit tests compile them."""
     reached = {re.sub(r"-\d+$", "", path.stem) for path in dumped}
-    entries = {p.stem for p in (ROOT / "src/ops").glob("*.wgsl") if "@compute" in p.read_text()}
+    texts = {p.stem: p.read_text() for p in (ROOT / "src/ops").glob("*.wgsl")}
+    entries = {name for name, text in texts.items() if "@compute" in text}
+    if not daybreak.device.ep_metadata["subgroup_matrices"]:
+        entries -= {name for name, text in texts.items() if "subgroup_matrix" in text}
     assert not entries - reached, f"no case of the table runs {sorted(entries - reached)}"

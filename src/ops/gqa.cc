@@ -273,6 +273,9 @@ std::string Declines(const NodeView& node) {
     return "a quantised KV cache is not supported";
   if (node.Has(kPastKey) && node.in[kPastKey].type != node.in[kQuery].type)
     return "the KV cache has another type than the query";
+  if (node.Attr("do_rotary", 0) != 0 && node.device->max_storage_buffers < 9)
+    return Join("rotation while appending binds 9 buffers; the device takes ",
+                node.device->max_storage_buffers);
   if (node.Attr("sliding_window_cache", 0) != 0) return "attribute 'sliding_window_cache' is not supported";
   if (node.Attr("qk_output", 0) != 0 || node.HasOut(3)) return "output 'output_qk' is not supported";
   if (node.Has(kQNorm) != node.Has(kKNorm)) return "one of 'q_norm_weight' and 'k_norm_weight' is absent";

@@ -1,0 +1,140 @@
+// Kernels of matrix units, planned for a device that has them: CI's software device does not.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string_view>
+#include <vector>
+
+#include "core/op.h"
+#include "gpu/render.h"
+#include "tint.h"
+
+namespace daybreak {
+namespace {
+
+DeviceInfo DeviceWithMatrices() {
+  DeviceInfo info;
+  info.device_class = DeviceClass::kNvidia;
+  info.f16 = info.subgroups = info.immediates = true;
+  info.subgroup_min = info.subgroup_max = 32;
+  info.matrices = {{DType::kF16, DType::kF32, 16, 16, 16}};
+  info.max_invocations = info.max_workgroup_x = 1024;
+  info.workgroup_bytes = 49152;
+  info.max_storage_buffers = 16;
+  return info;
+}
+
+// A plan over shapes: it keeps the dispatches instead of issuing them.
+class ShapePlan : public Plan {
+ public:
+  std::vector<const Tensor*> inputs;
+  Attrs attrs;
+  DType out_type = DType::kF16;
+  std::vector<Dispatch> dispatches;
+
+  const Tensor* Add(DType type, const Shape& shape) {
+    tensors_.push_back({.type = type, .shape = shape});
+    return inputs.emplace_back(&tensors_.back());
+  }
+  const Tensor* In(size_t i) override { return i < inputs.size() ? inputs[i] : nullptr; }
+  size_t InCount() override { return inputs.size(); }
+  const Tensor* Out(size_t, const Shape& shape) override { return Scratch(out_type, shape); }
+  size_t OutCount() override { return 1; }
+  const Tensor* Scratch(DType type, const Shape& shape) override {
+    tensors_.push_back({.type = type, .shape = shape});
+    return &tensors_.back();
+  }
+  const Tensor* Persistent(DType type, const Shape& shape) override { return Scratch(type, shape); }
+  const Tensor* Packed(size_t) override { return nullptr; }
+  const Attrs& Attributes() override { return attrs; }
+  const DeviceInfo& Device() override { return device_; }
+  int Since() override { return 1; }
+  int64_t Option(std::string_view) override { return 0; }
+  bool Capturing() override { return false; }
+  void Run(const Dispatch& dispatch) override { dispatches.push_back(dispatch); }
+  void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override {}
+
+ private:
+  std::deque<Tensor> tensors_;
+  DeviceInfo device_ = DeviceWithMatrices();
+};
+
+void RunRow(std::string_view name, ShapePlan& plan) {
+  for (const OpDef& row : Ops())
+    if (name == row.name) return row.plan(plan);
+  FAIL() << "no row " << name;
+}
+
+// The one dispatch of `shader`, which compiles where there is tint.
+const Dispatch& Only(const ShapePlan& plan, std::string_view shader) {
+  const Dispatch* found = nullptr;
+  for (const Dispatch& d : plan.dispatches)
+    if (shader == d.shader) found = &d;
+  Check(found != nullptr, "no dispatch of ", shader);
+  if (HasTint()) {
+    EXPECT_EQ(TintErrors(Render(*found)), "");
+  }
+  return *found;
+}
+
+TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
+  for (const int64_t bits : {2, 4, 8})
+    for (const int zeros : {0, 1, 2})
+      for (const int64_t m : {9, 512}) {
+        constexpr int64_t kK = 256, kN = 2048;
+        ShapePlan plan;
+        plan.Add(DType::kF16, {m, kK});
+        plan.Add(DType::kU8, {kN, kK / 32, 4 * bits});
+        plan.Add(DType::kF16, {kN, kK / 32});
+        if (zeros == 1) plan.Add(DType::kU8, {kN, bits});
+        if (zeros == 2) plan.Add(DType::kF16, {kN, kK / 32});
+        for (const auto& [name, value] :
+             {std::pair{"K", kK}, {"N", kN}, {"bits", bits}, {"block_size", int64_t{32}}})
+          plan.attrs.Set(name, value);
+        RunRow("MatMulNBits", plan);
+        const Dispatch& d = Only(plan, "gemm_matrix");
+        EXPECT_EQ(d.grid.x, m == 512 ? 8 * 16 : 32) << "tiles of 64 x 128 and of 64 x 64";
+      }
+}
+
+TEST(Matrix, DenseProductsUseThemForBothOrdersOfB) {
+  for (const bool transposed : {false, true}) {
+    ShapePlan plan;
+    plan.Add(DType::kF16, {100, 72});
+    plan.Add(DType::kF16, transposed ? Shape{136, 72} : Shape{72, 136});
+    plan.attrs.Set("transB", int64_t{transposed});
+    RunRow("Gemm", plan);
+    EXPECT_EQ(Only(plan, "gemm_matrix").grid.x, 2 * 3);
+  }
+}
+
+TEST(Matrix, LongPromptsUseThem) {
+  for (const int64_t head : {64, 128}) {
+    constexpr int64_t kSeq = 100, kHeads = 4, kKvHeads = 2;
+    const int32_t total = kSeq;
+    ShapePlan plan;
+    plan.Add(DType::kF16, {1, kSeq, kHeads * head});
+    for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kSeq, kKvHeads * head});
+    for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kKvHeads, 128, head});
+    plan.Add(DType::kI32, {1});
+    Tensor length{.type = DType::kI32, .shape = {1}, .host = &total};
+    plan.inputs.push_back(&length);
+    plan.attrs.Set("num_heads", kHeads);
+    plan.attrs.Set("kv_num_heads", kKvHeads);
+    RunRow("GroupQueryAttention", plan);
+    EXPECT_EQ(Only(plan, "attention_matrix").grid.x,
+              CeilDiv(kSeq * kHeads / kKvHeads, int64_t{64}) * kKvHeads);
+  }
+}
+
+TEST(Matrix, UnevenOperandsDoNot) {
+  ShapePlan plan;
+  plan.Add(DType::kF16, {100, 71});
+  plan.Add(DType::kF16, {71, 136});
+  RunRow("Gemm", plan);
+  ASSERT_EQ(plan.dispatches.size(), 1u);
+  EXPECT_STREQ(plan.dispatches[0].shader, "gemm_tile");
+}
+
+}  // namespace
+}  // namespace daybreak
