@@ -44,13 +44,7 @@ const Tensor* DevicePlan::Scratch(DType type, const Shape& shape) {
   return &slot;
 }
 
-void DevicePlan::Run(const Dispatch& dispatch) {
-  if (dispatch.indirect == nullptr && (dispatch.grid.x == 0 || dispatch.grid.y == 0 || dispatch.grid.z == 0))
-    return;
-  bool empty = true;
-  for (const Bind& out : dispatch.out) empty = empty && out.tensor->count() == 0;
-  if (!empty) device_.Issue(dispatch, node_.tag);
-}
+void DevicePlan::Run(const Dispatch& dispatch) { device_.Issue(dispatch, node_.tag); }
 
 void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset,
                       size_t to_offset) {
