@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <bit>
+
+#include "core/variant.h"
+#include "ops/moe.h"
+
+namespace daybreak {
+namespace {
+
+constexpr uint32_t kTileSide = 64;
+
+// How rows of weights are read: `words` u32 a load, from aligned addresses or from any.
+struct Loads {
+  uint32_t words;
+  bool aligned;
+  uint32_t runs;  // loads a row
+};
+
+// `widest`: u32 of a load where rows allow it.
+Loads LoadsOf(const ExpertProduct& q, uint32_t widest) {
+  const uint32_t row_bits = q.k * q.bits;
+  uint32_t words = widest;
+  if (q.block != 0) words = std::min(words, std::max(q.block * q.bits / 32, 1u));
+  const uint32_t least = std::max(q.bits / 8, 1u);  // a load holds at least four weights
+  while (words > least && row_bits % (32 * words) != 0) words /= 2;
+  const bool aligned = row_bits % (32 * words) == 0;
+  if (!aligned) words = least;
+  return {.words = words, .aligned = aligned, .runs = CeilDiv(row_bits, 32 * words)};
+}
+
+void AddMatrix(Dispatch& d, const ExpertMatrix& m, const Loads& loads, bool second) {
+  const uint32_t width = loads.aligned ? loads.words : 1;
+  d.in.push_back({second ? "w1" : "w", m.w, width, View::kWords});
+  if (m.scales) d.in.push_back({second ? "scales1" : "scales", m.scales});
+  if (m.zeros) d.in.push_back({second ? "zeros1" : "zeros", m.zeros, 1, View::kWords});
+  if (m.bias) d.in.push_back({second ? "bias1" : "bias", m.bias});
+}
+
+void AddQuantised(Dispatch& d, const ExpertProduct& q) {
+  d.params.push_back({"block_shift", q.block == 0 ? 31u : static_cast<uint32_t>(std::countr_zero(q.block))});
+  d.params.push_back({"blocks", q.blocks()});
+  const Tensor* zeros = q.first.zeros ? q.first.zeros : q.second.zeros;
+  if (zeros == nullptr) return;
+  const bool by_row = zeros->shape.size() == 3;  // else all rows of an expert are packed together
+  const uint32_t row = by_row ? 8 * U32(zeros->shape[2]) : q.bits;
+  d.params.push_back({"zero_row", row});
+  d.params.push_back({"zero_expert", by_row ? row * q.rows() : 8 * U32(zeros->shape[1])});
+}
+
+// What lib/moe_expert.wgsl needs.
+Dispatch Start(const char* shader, const ExpertProduct& q, const Loads& loads) {
+  constexpr const char* kWords[] = {"", "u32", "vec2<u32>", "", "vec4<u32>"};
+  const bool quantised = q.bits <= 8, x4 = q.k % 4 == 0;
+  Dispatch d{.shader = shader,
+             .consts = {{"BITS", q.bits},
+                        {"QUANTISED", quantised},
+                        {"HALVES", q.bits == 16},
+                        {"WORDS", loads.words},
+                        {"WIDE", loads.words > 1},
+                        {"words_t", kWords[loads.words]},
+                        {"ALIGNED", loads.aligned},
+                        {"X4", x4},
+                        {"GATED", q.gate != Gate::kNone},
+                        {"INTERLEAVED", q.gate == Gate::kInterleaved},
+                        {"SECOND", q.gate == Gate::kSecond},
+                        {"ZEROS", q.first.zeros != nullptr},
+                        {"ZEROS1", q.second.zeros != nullptr},
+                        {"ANY_ZEROS", q.first.zeros || q.second.zeros},
+                        {"BIAS", q.first.bias != nullptr},
+                        {"BIAS1", q.second.bias != nullptr},
+                        {"functions", Code{q.functions}}},
+             .in = {{"x", q.x, x4 ? 4u : 1u}},
+             .out = {{"y", q.y}},
+             .params = {{"k", q.k}, {"n", q.n}, {"runs", loads.runs}, {"share", q.share}}};
+  AddMatrix(d, q.first, loads, false);
+  if (q.second.w) AddMatrix(d, q.second, loads, true);
+  if (quantised) AddQuantised(d, q);
+  if (!loads.aligned) {
+    d.params.push_back({"row_bytes", q.k * q.bits / 8});
+    d.params.push_back({"last_word", U32(CeilDiv<int64_t>(static_cast<int64_t>(q.first.w->bytes()), 4)) - 1});
+  }
+  if (q.swiglu)
+    for (const Param& param : {Param{"alpha", q.alpha}, {"beta", q.beta}, {"limit", q.limit}})
+      d.params.push_back(param);
+  return d;
+}
+
+// A team of `lanes` threads computes `columns` columns.
+struct Team {
+  uint32_t wg, lanes, columns;
+};
+
+// Teams as wide as it takes to fill the device, of which lanes without a load are at most one in seven; fewer
+// columns make more teams. A processor shares the loads of x between columns, and wants no teams.
+Team TeamOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t runs, uint32_t jobs) {
+  Team t{.wg = 32, .lanes = 1, .columns = 4};
+  if (device.device_class == DeviceClass::kSoftware && !IsForced("moe_team")) return t;
+  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 65536 : 16384;
+  const int64_t columns = int64_t{q.columns()} * jobs;
+  uint32_t widest = 8;
+  for (uint32_t lanes = 16; lanes <= std::min(256u, device.max_invocations); lanes *= 2)
+    if (CeilDiv(runs, lanes) * lanes <= runs + runs / 6) widest = lanes;
+  const uint32_t least = q.gate == Gate::kNone ? 1 : 2;
+  while (t.columns > least && columns / t.columns * widest < fill / 2) t.columns /= 2;
+  t.lanes = std::min(16u, widest);
+  while (t.lanes < widest && columns / t.columns * t.lanes < fill) t.lanes *= 2;
+  t.wg = std::max(128u, t.lanes);
+  return t;
+}
+
+}  // namespace
+
+void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool mixed) {
+  const DeviceInfo& device = p.Device();
+  const Loads loads = LoadsOf(q, q.bits == 2 ? 2 : 4);
+  const uint32_t jobs = routes.tokens * (mixed ? 1 : routes.top), parts = mixed ? routes.top : 1;
+  const Team team = TeamOf(device, q, loads.runs * parts, jobs);
+  const uint32_t quads = loads.words * 8 / q.bits;
+  const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
+  const uint32_t tiles = CeilDiv(q.columns(), team.wg / team.lanes * team.columns);
+  Dispatch d = Start("moe_few", q, loads);
+  for (const Const& c : {Const{"WG", team.wg},
+                         {"TEAM", team.lanes},
+                         {"COLUMNS_2", team.columns >= 2},
+                         {"COLUMNS_4", team.columns >= 4},
+                         {"QUADS_2", quads >= 2},
+                         {"QUADS_4", quads >= 4},
+                         {"QUADS_8", quads >= 8},
+                         {"MIXED", mixed},
+                         {"SUBGROUPS", size != 0},
+                         {"SG", std::max(size, 1u)}})
+    d.consts.push_back(c);
+  d.in.push_back({"experts", routes.experts});
+  if (mixed) d.in.push_back({"shares", routes.shares});
+  d.params.push_back({"parts", parts});
+  d.params.push_back({"tiles", tiles});
+  d.grid = {int64_t{jobs} * tiles};
+  p.Run(d);
+}
+
+SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens) {
+  SlotTiles t{.first = first_token * routes.top, .slots = tokens * routes.top};
+  const uint32_t used = std::min(t.slots, routes.count);  // experts with a slot, at most
+  t.count = used + (t.slots - used) / kTileSide;
+  t.order = p.Scratch(DType::kU32, {t.slots});
+  t.tiles = p.Scratch(DType::kU32, {t.count, 4});
+  p.Run({.shader = "moe_sort",
+         .consts = {{"WG", std::min(1024u, p.Device().max_invocations)},
+                    {"CAP", std::max(64u, std::bit_ceil(routes.count))}},
+         .in = {{"experts", routes.experts}, {"shares", routes.shares}},
+         .out = {{"order", t.order}, {"tiles", t.tiles, 4}},
+         .params = {{"first", t.first},
+                    {"slots", t.slots},
+                    {"experts", routes.count},
+                    {"rows", kTileSide},
+                    {"tiles", t.count}}});
+  return t;
+}
+
+void MultiplyTiles(Plan& p, const ExpertProduct& q, const SlotTiles& tiles, bool x_by_token) {
+  Dispatch d = Start("moe_tile", q, LoadsOf(q, std::max(q.bits / 8, 1u)));
+  d.in.push_back({"order", tiles.order});
+  d.in.push_back({"tiles", tiles.tiles, 4});
+  d.params.push_back({"row_tiles", tiles.count});
+  d.params.push_back({"x_first", x_by_token ? 0u : tiles.first});
+  d.params.push_back({"first", tiles.first});
+  d.grid = {int64_t{tiles.count} * CeilDiv(q.columns(), kTileSide)};
+  p.Run(d);
+}
+
+}  // namespace daybreak
