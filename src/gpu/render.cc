@@ -5,9 +5,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <set>
 
-#include "core/shaders.h"
+#include "gpu/expand.h"
 #include "gpu/hash.h"
 
 namespace daybreak {
@@ -193,55 +192,8 @@ Text DeclareBinding(const Bind& b, bool output, size_t index, const Text& body) 
   return s + Accessors(b, output, emits);
 }
 
-// --- Body
-// -----------------------------------------------------------------------------------------------------------
-
-bool ConstIsTrue(const Dispatch& d, std::string_view name) {
-  for (const Const& c : d.consts)
-    if (name == c.name) {
-      const bool* v = std::get_if<bool>(&c.value);
-      Check(v != nullptr, "Shader '", d.shader, "': #if ", name, " needs a bool constant.");
-      return *v;
-    }
-  Fail("Shader '", d.shader, "': #if names the constant '", name, "', which the dispatch does not give.");
-}
-
-std::string_view FileText(const Dispatch& d, std::string_view name) {
-  for (const ShaderFile& file : ShaderFiles())
-    if (file.name == name) return file.text;
-  Fail("Shader '", d.shader, "': there is no file '", name, ".wgsl'.");
-}
-
-// Resolves #include (each file once) and #if / #if ! / #else / #endif, line by line; drops comments.
-void Expand(const Dispatch& d, std::string_view text, std::set<Text>& included, Text& out) {
-  std::vector<bool> keep{true};
-  while (!text.empty()) {
-    const size_t end = std::min(text.find('\n'), text.size() - 1);
-    const std::string_view line = text.substr(0, end + 1);
-    text.remove_prefix(end + 1);
-    const std::string_view word = line.substr(0, line.find_last_not_of(" \r\n") + 1);
-    if (word.starts_with("#if ")) {
-      const bool negated = word.starts_with("#if !");
-      keep.push_back(keep.back() && ConstIsTrue(d, word.substr(negated ? 5 : 4)) != negated);
-    } else if (word == "#else") {
-      Check(keep.size() > 1, "Shader '", d.shader, "': #else without #if.");
-      keep.back() = !keep.back() && keep[keep.size() - 2];
-    } else if (word == "#endif") {
-      Check(keep.size() > 1, "Shader '", d.shader, "': #endif without #if.");
-      keep.pop_back();
-    } else if (!keep.back()) {
-      continue;
-    } else if (word.starts_with("#include \"")) {
-      Text name(word.substr(10, word.rfind('"') - 10));
-      if (name.ends_with(".wgsl")) name.resize(name.size() - 5);
-      if (included.insert(name).second) Expand(d, FileText(d, name), included, out);
-    } else {
-      out += line.substr(0, line.find("//"));
-      if (line.find("//") != line.npos) out += '\n';
-    }
-  }
-  Check(keep.size() == 1, "Shader '", d.shader, "': #if without #endif.");
-}
+// --- Features
+// -------------------------------------------------------------------------------------------------------
 
 // True when `word` stands in the text as a whole identifier.
 bool UsesWord(const Text& text, const Text& word) {
@@ -354,9 +306,7 @@ void WriteParams(const Dispatch& d, uint8_t* out) {
 }
 
 std::string Render(const Dispatch& d, const RenderTarget& target) {
-  Text body;
-  std::set<Text> included;
-  Expand(d, FileText(d, d.shader), included, body);
+  const Text body = Expand(d);
   Text code;
   for (const Const& c : d.consts) code += std::visit(DeclareConst{c.name}, c.value);
   Text s;

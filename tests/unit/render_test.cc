@@ -92,6 +92,25 @@ TEST_F(Scale, OptionalBindingsComeAndGo) {
   EXPECT_EQ(with.find("fn twice"), with.rfind("fn twice")) << "a snippet is included once";
 }
 
+TEST_F(Scale, LinesRepeat) {
+  Dispatch d{.shader = "shaders/loop"};
+  d.consts = {{"COUNT", 3u}, {"TWICE", true}};
+  d.in = {{"x", &x_}};
+  d.out = {{"y", &y_}};
+  d.params = {{"size", 100u}};
+  const std::string text = Render(d);
+  for (const char* line : {"let row0 = x_get(i) * 0.0;", "let row2 = x_get(i) * 2.0;", "total += row2;",
+                           "let item2_1 = row2 * 1.0;"})
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  EXPECT_EQ(text.find("row3"), std::string::npos);
+  EXPECT_EQ(text.find('$'), std::string::npos);
+  EXPECT_EQ(HasTint() ? TintErrors(text) : "", "");
+  d.consts[0].value = 0u;
+  EXPECT_EQ(Render(d).find("row"), std::string::npos);
+  d.consts[0].value = true;  // #for takes u32 constants only
+  EXPECT_THROW(Render(d), Error);
+}
+
 TEST_F(Scale, Compiles) {
   if (!HasTint()) GTEST_SKIP() << "tint is not on PATH";
   EXPECT_EQ(TintErrors(Render(Make(true))), "");
