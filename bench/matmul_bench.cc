@@ -1,6 +1,7 @@
-// GPU time of products: MatMul in f16 and MatMulNBits, few rows (weight bandwidth) and many (matrix rate).
-//   matmul_bench [--many] [--json FILE]     (--many: only the shapes of many rows) prints a line a shape:
-//   microseconds, GB/s of the bytes that must move, TFLOP/s.
+// GPU time of products: MatMul in f16, MatMulNBits and its fused forms, few rows (weight bandwidth) and many
+// (matrix rate).
+//   matmul_bench [--many | --few] [--json FILE]     (only the shapes of many or of few rows) prints a line a
+//   shape: microseconds, GB/s of the bytes that must move, TFLOP/s.
 // A recording of many products is replayed without a pause, over copies of the weights that together exceed
 // the GPU's cache, so the figure is time a product in a busy stream, launch included.
 #include <algorithm>
@@ -19,10 +20,16 @@ using namespace daybreak;
 
 namespace {
 
+enum class Form : uint8_t { kProduct, kQkv, kMlp };  // kQkv: n columns of q, n / 4 of k and of v
+
 struct Problem {
   int64_t m, n, k, bits, block;  // bits 16: dense f16
+  Form form = Form::kProduct;
+
+  // Columns of all weights.
+  int64_t columns() const { return form == Form::kMlp ? 2 * n : form == Form::kQkv ? n + n / 2 : n; }
   double weight_bytes() const {
-    const double count = static_cast<double>(n) * static_cast<double>(k);
+    const double count = static_cast<double>(columns()) * static_cast<double>(k);
     return bits == 16 ? 2 * count
                       : count * static_cast<double>(bits) / 8 + 2 * count / static_cast<double>(block);
   }
@@ -37,13 +44,26 @@ class Product : public Plan {
       Add(DType::kF16, {p.k, p.n});
       op_ = "MatMul";
     } else {
-      const int64_t blocks = CeilDiv(p.k, p.block);
-      Add(DType::kU8, {p.n, blocks, p.block * p.bits / 8});
-      Add(DType::kF16, {p.n, blocks});
-      op_ = "MatMulNBits";
-      for (const auto& [name, value] :
-           {std::pair{"K", p.k}, {"N", p.n}, {"bits", p.bits}, {"block_size", p.block}})
+      for (const auto& [name, value] : {std::pair{"K", p.k},
+                                        {"N", p.n},
+                                        {"Nq", p.n},
+                                        {"Nkv", p.n / 4},
+                                        {"bits", p.bits},
+                                        {"block_size", p.block}})
         attrs_.Set(name, value);
+      if (p.form != Form::kProduct) {
+        Add(DType::kF16, {p.m, p.k});
+        Add(DType::kF16, {p.k});
+      }
+      AddWeights(p, p.n);
+      if (p.form == Form::kMlp) {
+        in_.push_back(nullptr);  // bias
+        AddWeights(p, p.n);
+      }
+      for (int i = 0; p.form == Form::kQkv && i < 2; ++i) AddWeights(p, p.n / 4);
+      constexpr const char* kOps[] = {"MatMulNBits", "MatMulNBitsQkv", "MatMulNBitsMlp"};
+      op_ = kOps[static_cast<size_t>(p.form)];
+      outputs_ = p.form == Form::kQkv ? 4 : p.form == Form::kMlp ? 2 : 1;
     }
     for (const OpDef& row : Ops())
       if (op_ == row.name) row_ = &row;
@@ -52,14 +72,15 @@ class Product : public Plan {
     for (Tensor& t : tensors_) device_.Free(t.device.address);
   }
   void Issue() { row_->plan(*this); }
+  const char* op() const { return op_.c_str(); }
 
-  const Tensor* In(size_t i) override { return i < inputs_ ? &tensors_[i] : nullptr; }
-  size_t InCount() override { return inputs_; }
-  const Tensor* Out(size_t, const Shape& shape) override {
-    if (!out_) out_ = Make(DType::kF16, shape);
-    return out_;
+  const Tensor* In(size_t i) override { return i < in_.size() ? in_[i] : nullptr; }
+  size_t InCount() override { return in_.size(); }
+  const Tensor* Out(size_t i, const Shape& shape) override {
+    if (!out_[i]) out_[i] = Make(DType::kF16, shape);
+    return out_[i];
   }
-  size_t OutCount() override { return 1; }
+  size_t OutCount() override { return outputs_; }
   const Tensor* Scratch(DType type, const Shape& shape) override { return Make(type, shape); }
   const Tensor* Persistent(DType, const Shape&) override { return nullptr; }
   const Tensor* Packed(size_t) override { return nullptr; }
@@ -83,6 +104,11 @@ class Product : public Plan {
     t.device = {device_.Alloc(t.bytes(), MemoryKind::kWeight), t.bytes()};
     return &t;
   }
+  void AddWeights(const Problem& p, int64_t n) {
+    const int64_t blocks = CeilDiv(p.k, p.block);
+    Add(DType::kU8, {n, blocks, p.block * p.bits / 8});
+    Add(DType::kF16, {n, blocks});
+  }
   // Small random f16 values, or random bytes.
   void Add(DType type, const Shape& shape) {
     static std::mt19937 random(1);
@@ -93,14 +119,15 @@ class Product : public Plan {
       values[i] = static_cast<uint16_t>(type == DType::kF16 ? (random() & 0x83ff) | 0x2800 : random());
     for (size_t i = drawn; i < values.size(); ++i) values[i] = values[i - drawn];
     device_.Upload(values.data(), t->device.address, t->bytes());
-    ++inputs_;
+    in_.push_back(t);
   }
 
   daybreak::Device& device_;
   Attrs attrs_;
   std::deque<Tensor> tensors_;
-  size_t inputs_ = 0;
-  Tensor* out_ = nullptr;
+  std::vector<const Tensor*> in_;
+  size_t outputs_ = 1;
+  Tensor* out_[4] = {};
   std::string op_;
   const OpDef* row_ = nullptr;
 };
@@ -114,7 +141,8 @@ void Measure(Device& device, const Problem& p, std::FILE* json) {
   const auto copies = static_cast<size_t>(std::clamp(200e6 / p.weight_bytes(), 1.0, 64.0));
   std::deque<Product> products;
   for (size_t i = 0; i < copies; ++i) products.emplace_back(device, p);
-  const double flop = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const double flop =
+      2.0 * static_cast<double>(p.m) * static_cast<double>(p.columns()) * static_cast<double>(p.k);
   const size_t rounds = static_cast<size_t>(std::clamp(4e11 / flop, 8.0, 400.0));
   RunContext context{.recording = device.NewRecording()};
   for (Product& product : products) product.Issue();  // compiles
@@ -144,24 +172,27 @@ void Measure(Device& device, const Problem& p, std::FILE* json) {
   const double gpu_us = stamped.empty() ? 0 : static_cast<double>(stamped[stamped.size() / 2]) / 1e3;
   const double bytes = p.weight_bytes() + 2.0 * static_cast<double>(p.m * (p.n + p.k));
   std::printf(
-      "%-18s m %5ld n %6ld k %5ld bits %2ld block %3ld  %9.2f us (stamps %9.2f)  %7.1f GB/s  %6.1f TFLOP/s\n",
-      products[0].shader.c_str(), p.m, p.n, p.k, p.bits, p.block, us, gpu_us, bytes / us / 1e3,
-      flop / us / 1e6);
+      "%-14s %-18s m %5ld n %6ld k %5ld bits %2ld block %3ld  %9.2f us (stamps %9.2f)  %7.1f GB/s  %6.1f "
+      "TFLOP/s\n",
+      products[0].op(), products[0].shader.c_str(), p.m, p.n, p.k, p.bits, p.block, us, gpu_us,
+      bytes / us / 1e3, flop / us / 1e6);
   std::fflush(stdout);
   if (json)
     std::fprintf(json,
-                 "{\"shader\": \"%s\", \"m\": %ld, \"n\": %ld, \"k\": %ld, \"bits\": %ld, \"block\": %ld, "
+                 "{\"op\": \"%s\", \"shader\": \"%s\", \"m\": %ld, \"n\": %ld, \"k\": %ld, \"bits\": %ld, "
+                 "\"block\": %ld, "
                  "\"us\": %.3f, \"gpu_us\": %.3f}\n",
-                 products[0].shader.c_str(), p.m, p.n, p.k, p.bits, p.block, us, gpu_us);
+                 products[0].op(), products[0].shader.c_str(), p.m, p.n, p.k, p.bits, p.block, us, gpu_us);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   std::FILE* json = nullptr;
-  bool many = false;
+  bool many = true, few = true;
   for (int i = 1; i < argc; ++i) {
-    many = many || std::strcmp(argv[i], "--many") == 0;
+    if (std::strcmp(argv[i], "--many") == 0) few = false;
+    if (std::strcmp(argv[i], "--few") == 0) many = false;
     if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) json = std::fopen(argv[i + 1], "w");
   }
   const std::shared_ptr<Device> device = WebGpu::Load().Open(0, {});
@@ -182,8 +213,17 @@ int main(int argc, char** argv) {
                                                          {1, 1536, 576, 4, 32},
                                                          {1, 8192, 3072, 4, 32},
                                                          {1, 8192, 2048, 2, 64},
+                                                         {1, 2048, 2048, 4, 32, Form::kQkv},
+                                                         {1, 8192, 2048, 4, 32, Form::kMlp},
+                                                         {1, 3072, 3072, 4, 32, Form::kQkv},
+                                                         {1, 8192, 3072, 4, 32, Form::kMlp},
+                                                         {1, 1536, 576, 4, 32, Form::kMlp},
+                                                         {2, 8192, 2048, 4, 32},
                                                          {4, 8192, 2048, 4, 32},
+                                                         {8, 8192, 2048, 4, 32},
+                                                         {2, 2048, 8192, 4, 32},
+                                                         {4, 2048, 8192, 4, 32},
                                                          {8, 2048, 8192, 4, 32}})
-    if (!many || p.m > 8) Measure(*device, p, json);
+    if (p.m > 8 ? many : few) Measure(*device, p, json);
   if (json) std::fclose(json);
 }
