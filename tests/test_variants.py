@@ -14,6 +14,7 @@ FORCED = [
     ("attention_tile", "gqa: and f32 and (softcap or norms) and 71"),
     ("attention_tile_staged", "(gqa: and f16 and 129) or (attention: and f32 and (70 or 66))"),
     ("nbits_team,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and 576) or (f32 and 93 and u8))"),
+    ("nbits_dot,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and (576 or 8192)) or (f32 and 93 and u8))"),
     ("nbits_tile", "matmul_nbits: and not Qkv and not Mlp and (1234 or 300)"),
     ("gemm_tile", "gemm: and (130 or 93 or FusedMatMul)"),
     ("gemm_each", "gemm: and f16 and (70 or 93)"),

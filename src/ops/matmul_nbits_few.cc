@@ -92,7 +92,7 @@ void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t words) {
 }
 
 // `x8`: eight f16 a load, as words.
-void AddNorm(Dispatch& d, const NbitsFew& few, bool x8) {
+void AddRows(Dispatch& d, const NbitsFew& few, bool x8) {
   const uint32_t width = few.first.k % 4 == 0 ? 4 : 1;
   const View view = x8 ? View::kWords : View::kTyped;
   d.in.push_back({"x", few.first.x, width, view});
@@ -102,6 +102,93 @@ void AddNorm(Dispatch& d, const NbitsFew& few, bool x8) {
   if (few.norm) d.in.push_back({"norm", few.norm, width, view});
   if (few.skip) d.in.push_back({"skip", few.skip, width, view});
   if (few.sum) d.out.push_back({"sum", few.sum, width});
+}
+
+// What both kernels share, for tiles of `rows` rows and `columns` columns of each weight, in loads of `words`
+// u32.
+Dispatch Common(const char* shader, const NbitsFew& few, uint32_t rows, uint32_t columns, uint32_t words,
+                bool x8) {
+  const NbitsProduct& q = few.first;
+  const uint32_t row_tiles = CeilDiv(q.m, rows);
+  const uint32_t n1 = few.gated ? 0 : few.more[0].n;
+  const uint32_t tiles = CeilDiv(q.weight.n, columns), tiles1 = CeilDiv(n1, columns);
+  const bool three = few.more[1].w != nullptr;
+  Dispatch d{.shader = shader,
+             .params = {{"m", q.m},
+                        {"k", q.k},
+                        {"n", q.weight.n},
+                        {"n1", n1},
+                        {"blocks", q.blocks()},
+                        {"runs", Runs(q, words)},
+                        {"row_tiles", row_tiles},
+                        {"tiles", tiles},
+                        {"tiles1", std::max(tiles1, 1u)},
+                        {"skip_rows", few.skip ? U32(few.skip->count() / q.k) : 1u},
+                        {"eps", few.eps}},
+             .grid = {int64_t{row_tiles} * (tiles + (three ? 2 : 1) * tiles1)}};
+  AddRows(d, few, x8);
+  AddWeights(d, few, words);
+  return d;
+}
+
+// --- In integers
+// ----------------------------------------------------------------------------------------------------------
+
+struct DotTile {
+  uint32_t wg, lanes, columns, rows, chunk;
+};
+
+uint32_t Elements(const NbitsProduct& q) { return q.load_words() * 32 / q.bits; }  // of a load
+
+// A processor has no packed products, and is better served by columns of its own for each lane.
+bool CanDot(const DeviceInfo& device, const NbitsFew& few) {
+  const bool wanted = device.device_class != DeviceClass::kSoftware || IsForced("nbits_dot");
+  return wanted && !IsForced("nbits_team") && device.subgroups &&
+         device.subgroup_min >= std::max(8u, Elements(few.first) / 8) && few.first.m <= kNbitsFewRows;
+}
+
+DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
+  const NbitsProduct& q = few.first;
+  const uint32_t runs = Runs(q, q.load_words());
+  int64_t columns = few.gated ? 2 * int64_t{q.weight.n} : q.weight.n;
+  if (!few.gated)
+    for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
+  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 98304 : 16384;
+  DotTile t{.columns = 2, .rows = std::min(std::bit_ceil(q.m), 4u)};
+  const auto threads = [&] { return columns / t.columns * t.lanes; };
+  // Preparing x takes each workgroup a while; more threads of it take less.
+  t.wg = std::clamp(std::bit_ceil(q.k * t.rows / 16), 256u, 1024u);
+  t.wg = std::min(t.wg, device.max_invocations);
+  // Two loads of a column a thread, one of them on its way.
+  t.lanes = std::clamp(std::bit_floor(runs / 2), std::min(device.subgroup_min, 32u), 128u);
+  if (runs >= 4 * t.lanes && threads() >= 2 * fill) t.columns = 4;
+  if (!few.gated && threads() < fill) t.columns = 1;
+  while (threads() < fill && t.lanes < std::min(runs, t.wg)) t.lanes *= 2;
+  // Workgroup memory for as many loads as it holds.
+  const uint32_t load_bytes = Elements(q) / 8 * (q.x->type == DType::kF16 ? 16 : 24) + 8;
+  const uint32_t other_bytes = 4 * t.wg / 8 * (t.columns + 1) * t.rows;
+  t.chunk = std::bit_ceil(runs);
+  while (t.chunk > 16 && t.chunk * t.rows * load_bytes + other_bytes > device.workgroup_bytes) t.chunk /= 2;
+  t.lanes = std::min(t.lanes, t.chunk);
+  return t;
+}
+
+void RunDot(Plan& p, const NbitsFew& few) {
+  const NbitsProduct& q = few.first;
+  const DotTile t = DotTileOf(p.Device(), few);
+  Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated ? 2 : 1),
+                      q.load_words(), false);
+  for (const Const& c : {Const{"X4", q.k % 4 == 0},
+                         {"WG", t.wg},
+                         {"LANES", t.lanes},
+                         {"COLUMNS", t.columns},
+                         {"ROWS", t.rows},
+                         {"UNITS", Elements(q) / 8},
+                         {"CHUNK", t.chunk},
+                         {"SG", std::min(p.Device().subgroup_min, 32u)},
+                         {"DIGITS_3", q.x->type != DType::kF16}})
+    d.consts.push_back(c);
+  p.Run(d);
 }
 
 }  // namespace
@@ -117,31 +204,14 @@ bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few) {
 }
 
 void RunNbitsFew(Plan& p, const NbitsFew& few) {
+  if (CanDot(p.Device(), few)) return RunDot(p, few);
   const NbitsProduct& q = few.first;
   const Tile t = TileOf(p.Device(), few);
   const uint32_t octets = t.words * 4 / q.bits;  // 8 weights each
   const uint32_t fold = Fold(p.Device(), t);
   const bool x8 = q.k % 8 == 0 && q.x->type == DType::kF16;
-  const uint32_t tile = t.wg / t.lanes * t.columns / (few.gated ? 2 : 1);
-  const uint32_t row_tiles = CeilDiv(q.m, t.rows);
-  const uint32_t n1 = few.gated ? 0 : few.more[0].n;
-  const uint32_t tiles = CeilDiv(q.weight.n, tile), tiles1 = CeilDiv(n1, tile);
-  const bool three = few.more[1].w != nullptr;
-  Dispatch d{.shader = "matmul_nbits_few",
-             .params = {{"m", q.m},
-                        {"k", q.k},
-                        {"n", q.weight.n},
-                        {"n1", n1},
-                        {"blocks", q.blocks()},
-                        {"runs", Runs(q, t.words)},
-                        {"row_tiles", row_tiles},
-                        {"tiles", tiles},
-                        {"tiles1", std::max(tiles1, 1u)},
-                        {"skip_rows", few.skip ? U32(few.skip->count() / q.k) : 1u},
-                        {"eps", few.eps}},
-             .grid = {int64_t{row_tiles} * (tiles + (three ? 2 : 1) * tiles1)}};
-  AddNorm(d, few, x8);
-  AddWeights(d, few, t.words);
+  Dispatch d =
+      Common("matmul_nbits_few", few, t.rows, t.wg / t.lanes * t.columns / (few.gated ? 2 : 1), t.words, x8);
   for (const Const& c : {Const{"X8", x8},
                          {"X4", !x8 && q.k % 4 == 0},
                          {"WG", t.wg},

@@ -9,6 +9,7 @@
 //   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
 #include "lib/nbits.wgsl"
 #include "lib/nbits_few.wgsl"
+#include "lib/nbits_rows.wgsl"
 
 const COLUMNS = select(select(1u, 2u, COLUMNS_2), 4u, COLUMNS_4);
 const TEAMS = WG / LANES;

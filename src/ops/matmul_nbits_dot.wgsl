@@ -1,0 +1,125 @@
+// Few rows times block-quantised columns in integers: y = [norm](x) * W^T (+ bias). A workgroup turns x into digits of 8
+// bits once (lib/nbits_digits.wgsl); packed products of four fields and four digits then give sums without a rounding, one
+// factor a load. A team of LANES threads takes COLUMNS columns for ROWS rows, each weight is read once, and the next load
+// is on its way while one is multiplied, the first while x is prepared.
+//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], bias?; zeros?
+//   ->  y [m][n] (one for each weight; GATED: y = silu(x * W^T) * (x * W1^T)), sum? (x + skip)
+//   consts: WG, LANES, COLUMNS, ROWS, UNITS (of a load), CHUNK (loads that x is prepared for at a time), SG
+//     (subgroup size)
+//   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
+#include "lib/nbits.wgsl"
+#include "lib/nbits_few.wgsl"
+#include "lib/nbits_digits.wgsl"
+
+const TEAMS = WG / LANES;
+const SUMS = COLUMNS * ROWS;
+const FOLD = min(LANES, SG);  // lanes that shuffles add up
+const PARTS = LANES / FOLD;   // of a team
+const WEIGHTS = select(1u, 2u, GATED);
+const RESULTS = SUMS / WEIGHTS;  // of a team
+
+var<workgroup> part: array<f32, TEAMS * PARTS * SUMS>;
+
+// Where column c of a team lies.
+struct Place { matrix: u32, first: u32, count: u32 }
+fn source(p: Place, c: u32) -> u32 { return select(p.matrix, c % WEIGHTS, GATED); }
+fn column(p: Place, c: u32) -> u32 { return min(p.first + c / WEIGHTS, p.count - 1u); }
+
+struct Load { words: w_t, scale: f32, zero: f32 }
+
+fn load(p: Place, c: u32, run: u32) -> Load {
+  let matrix = source(p, c);
+  let n = column(p, c);
+  let block = run * RUN / BLOCK;
+  return Load(load_words(matrix, n * params.runs + run), load_scale(matrix, n * params.blocks + block),
+              zero_point(n, block) - Q_BASE);
+}
+
+fn team_total(team: u32, slot: u32) -> f32 {
+  var v = 0.0;
+  for (var i = 0u; i < PARTS; i++) { v += part[(team * PARTS + i) * SUMS + slot]; }
+  return v;
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) tid: u32) {
+  let m0 = group_index(group) % params.row_tiles * ROWS;
+  var tile = group_index(group) / params.row_tiles;
+  let writes_sum = tile == 0u;
+  var place = Place(0u, 0u, params.n);
+#if TWO
+  if (!GATED && tile >= params.tiles) {
+    tile -= params.tiles;
+    place.matrix = 1u + tile / params.tiles1;
+    place.count = params.n1;
+    tile %= params.tiles1;
+  }
+#endif
+  place.first = (tile * TEAMS + tid / LANES) * COLUMNS / WEIGHTS;
+  let lane = tid % LANES;
+
+#for c COLUMNS
+  var load$c = load(place, $cu, min(lane, params.runs - 1u));
+#for r ROWS
+  var total$c_$r = 0.0;
+#endfor
+#endfor
+  for (var chunk = 0u; chunk < params.runs; chunk += CHUNK) {
+    prepare(m0, chunk, tid, writes_sum);
+    workgroupBarrier();
+    let end = min(chunk + CHUNK, params.runs);
+    for (var run = chunk + lane; run < end; run += LANES) {
+      let next = min(run + LANES, params.runs - 1u);
+#for c COLUMNS
+      let next$c = load(place, $cu, next);
+#for u UNITS
+      let fields$c_$u = fields(load$c.words, $uu);
+#endfor
+#endfor
+#for r ROWS
+      {
+        let share = shares[$ru * CHUNK + run - chunk];
+#for u UNITS
+        let x$u = digits_at($ru, $uu, run - chunk);
+#endfor
+#for c COLUMNS
+        var dots$c = Dots();
+#for u UNITS
+        dots$c = multiply(fields$c_$u, x$u, dots$c);
+#endfor
+        total$c_$r = fma(load$c.scale, fma(share.x, total_of(dots$c), -load$c.zero * share.y), total$c_$r);
+#endfor
+      }
+#endfor
+#for c COLUMNS
+      load$c = next$c;
+#endfor
+    }
+    workgroupBarrier();
+  }
+
+#for c COLUMNS
+#for r ROWS
+  {
+    let v = lanes_total(total$c_$r, FOLD);
+    if (tid % FOLD == 0u) { part[tid / FOLD * SUMS + $cu * ROWS + $ru] = v; }
+  }
+#endfor
+#endfor
+  workgroupBarrier();
+  for (var i = tid; i < TEAMS * RESULTS; i += WG) {
+    let team = i / RESULTS;
+    let r = i % ROWS;
+    let c = i % RESULTS / ROWS;
+    let n = (tile * TEAMS + team) * COLUMNS / WEIGHTS + c;
+    if (n >= place.count || m0 + r >= params.m) { continue; }
+    let factor = norm_factor(r);
+    let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(place.matrix, n);
+    if (GATED) {
+      let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
+      store(0u, (m0 + r) * place.count + n, value / (1.0 + exp(-value)) * up);
+    } else {
+      store(place.matrix, (m0 + r) * place.count + n, value);
+    }
+  }
+}
