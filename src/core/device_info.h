@@ -46,6 +46,13 @@ struct DeviceInfo {
   uint64_t max_buffer = 256u << 20;   // bytes of one buffer
   uint32_t binding_alignment = 256;   // of a binding's offset
 
+  // A tensor above max_binding takes several bindings: segments of this size, and a shorter last one. A
+  // segment holds whole elements of any type and begins at an offset that may be bound.
+  uint64_t segment_bytes() const { return max_binding / 256 * 256; }
+  uint64_t bindings(uint64_t bytes) const {
+    return bytes <= segment_bytes() ? 1 : (bytes - 1) / segment_bytes() + 1;
+  }
+
   // Subgroup size when it is one fixed value, else 0.
   uint32_t subgroup_size() const { return subgroup_min == subgroup_max ? subgroup_min : 0; }
 };

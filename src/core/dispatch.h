@@ -11,6 +11,7 @@
 #include <string_view>
 #include <variant>
 
+#include "core/device_info.h"
 #include "core/fixed_vec.h"
 #include "core/tensor.h"
 
@@ -75,6 +76,9 @@ struct Dispatch {
   const Tensor* indirect = nullptr;  // three u32 on the device that replace `grid`
   const char* variant = "";          // shown in profiles beside the shader's name
 };
+
+// Storage buffers that a dispatch binds on this device.
+uint64_t BindingsOf(const Dispatch& dispatch, const DeviceInfo& device);
 
 // Elements that one call of x_emit writes, for a binding of this type.
 uint32_t PerThread(const Bind& bind);

@@ -107,6 +107,13 @@ FixedVec<int64_t, 64> HostInts(const Tensor& tensor) {
   return out;
 }
 
+uint64_t BindingsOf(const Dispatch& dispatch, const DeviceInfo& device) {
+  uint64_t count = 0;
+  for (const Bind& b : dispatch.in) count += device.bindings(b.tensor->bytes());
+  for (const Bind& b : dispatch.out) count += device.bindings(b.tensor->bytes());
+  return count;
+}
+
 uint32_t PerThread(const Bind& bind) {
   if (bind.width > 1 || bind.view == View::kWords || bind.view == View::kAtomic) return bind.width;
   const size_t bits = BitsOf(bind.tensor->type);

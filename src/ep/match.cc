@@ -76,6 +76,32 @@ std::string RankReason(const NodeView& node) {
   return "";
 }
 
+// A constant that no buffer holds, or that takes more bindings than the node's other tensors leave. Sizes of
+// other values may depend on the run.
+std::string SizeReason(const OpDef& row, const NodeView& node) {
+  const DeviceInfo& device = *node.device;
+  const std::vector<size_t> host = HostInputs(row, node.capture);
+  uint64_t bindings = 0, largest = 0;
+  std::string what;
+  for (size_t i = 0; i < node.in.size(); ++i) {
+    const ValueInfo& value = node.in[i];
+    if (!value.present || Lists(host, i)) continue;
+    const bool known = value.constant && value.has_shape;
+    const uint64_t bytes = known ? BytesOf(value.type, static_cast<size_t>(Count(value.shape))) : 0;
+    bindings += device.bindings(bytes);
+    if (bytes <= largest) continue;
+    largest = bytes;
+    what = Join("the constant input ", i, " (", NameOf(value.type), ToString(value.shape), ") has ", bytes,
+                " bytes; ");
+  }
+  if (largest > device.max_buffer) return Join(what, "maxBufferSize is ", device.max_buffer);
+  if (device.bindings(largest) == 1) return "";
+  for (const ValueInfo& value : node.out) bindings += value.present;
+  if (bindings <= device.max_storage_buffers) return "";
+  return Join(what, "maxStorageBufferBindingSize is ", device.max_binding, ", so that the node takes ",
+              bindings, " bindings of ", device.max_storage_buffers);
+}
+
 }  // namespace
 
 Match FindRow(const NodeView& node) {
@@ -92,6 +118,7 @@ Match FindRow(const NodeView& node) {
     std::string reason = ValueReason(node);
     if (reason.empty()) reason = DeviceReason(node);
     if (reason.empty()) reason = RankReason(node);
+    if (reason.empty()) reason = SizeReason(row, node);
     if (reason.empty() && row.declines != nullptr) reason = row.declines(node);
     return {reason.empty() ? &row : nullptr, reason};
   }

@@ -91,7 +91,9 @@ DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options,
       options_(std::move(options)),
       groups_(gpu_),
       pool_(gpu_, options_.memory_limit, info_.max_buffer, [this](const Buffer& b) { groups_.Forget(b); }),
-      pipelines_(gpu_, RenderTarget{.immediates = info_.immediates, .requires_lines = gpu_.dawn}),
+      pipelines_(gpu_, RenderTarget{.immediates = info_.immediates,
+                                    .requires_lines = gpu_.dawn,
+                                    .segment_bytes = info_.segment_bytes()}),
       queue_(gpu_, info_, options_.max_pending_dispatches) {
   empty_ = &pool_.Take(256, MemoryKind::kWeight, nullptr);
 }
@@ -202,37 +204,54 @@ void DeviceImpl::CopySlices(const BufferSlice& from, const BufferSlice& to, size
 
 // --- Work
 
-BoundRange DeviceImpl::RangeOf(const Dispatch& d, const Bind& bind) {
+uint32_t DeviceImpl::AddRanges(const Dispatch& d, const Bind& bind, BoundRanges& ranges) {
   const Tensor& t = *bind.tensor;
   const size_t bytes = t.bytes();
-  if (bytes == 0) return {empty_, 0, 256};
+  const uint64_t segment = info_.segment_bytes();
+  const uint64_t segments = info_.bindings(bytes);
+  const size_t limit = std::min<size_t>(info_.max_storage_buffers, BoundRanges::capacity());
+  Check(ranges.size() + segments <= limit, "Shader '", d.shader, "' binds more than ", limit,
+        " buffers, the limit of ", info_.name, "; binding '", bind.name, "' of ", bytes, " bytes takes ",
+        segments, ", because maxStorageBufferBindingSize is ", info_.max_binding, ".");
+  if (bytes == 0) {
+    ranges.push_back({empty_, 0, 256});
+    return 1;
+  }
   Check(t.device.address != nullptr, "Binding '", bind.name, "' of shader '", d.shader,
         "' is not on the device.");
-  Check(bytes <= info_.max_binding, "Binding '", bind.name, "' of shader '", d.shader, "' has ", bytes,
-        " bytes; maxStorageBufferBindingSize of ", info_.name, " is ", info_.max_binding,
-        ". Use a smaller batch, sequence or vocabulary.");
   const BufferSlice slice = pool_.Addresses().Resolve(t.device.address);
   Check(slice.offset % info_.binding_alignment == 0, "Binding '", bind.name, "' of shader '", d.shader,
         "' starts at offset ", slice.offset, ", which is not a multiple of ", info_.binding_alignment, ".");
   const uint64_t bound = Up(bytes, 16);
   Check(slice.offset + bound <= slice.buffer->capacity, "Binding '", bind.name, "' of shader '", d.shader,
         "' needs ", bytes, " bytes; its memory has ", slice.buffer->requested, ".");
-  return {slice.buffer, slice.offset, bound};
+  for (uint64_t at = 0; at < bound; at += segment)
+    ranges.push_back({slice.buffer, slice.offset + at, std::min(segment, bound - at)});
+  return static_cast<uint32_t>(segments);
+}
+
+Segments DeviceImpl::RangesOf(const Dispatch& d, BoundRanges& ranges) {
+  Segments segments;
+  size_t inputs = 0;
+  for (const Bind& b : d.in) segments.push_back(static_cast<uint8_t>(AddRanges(d, b, ranges)));
+  inputs = ranges.size();
+  for (const Bind& b : d.out) {
+    const size_t first = ranges.size();
+    segments.push_back(static_cast<uint8_t>(AddRanges(d, b, ranges)));
+    for (size_t i = 0; i < first; ++i)
+      Check(ranges[i].buffer != ranges[first].buffer || ranges[first].buffer == empty_, "Shader '", d.shader,
+            "' binds one buffer for two purposes (", i < inputs ? "an input" : "an output", " and '", b.name,
+            "').");
+  }
+  return segments;
 }
 
 DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
   DispatchCommand command;
-  const Pipeline& pipeline = pipelines_.Get(d);
-  command.pipeline = &pipeline;
   BoundRanges ranges;
-  for (const Bind& b : d.in) ranges.push_back(RangeOf(d, b));
-  for (const Bind& b : d.out) ranges.push_back(RangeOf(d, b));
-  Check(ranges.size() <= info_.max_storage_buffers, "Shader '", d.shader, "' binds ", ranges.size(),
-        " buffers; the limit of ", info_.name, " is ", info_.max_storage_buffers, ".");
-  for (size_t o = d.in.size(); o < ranges.size(); ++o)
-    for (size_t i = 0; i < o; ++i)
-      Check(ranges[i].buffer != ranges[o].buffer || ranges[o].buffer == empty_, "Shader '", d.shader,
-            "' binds one buffer for two purposes (bindings ", i, " and ", o, ").");
+  const Segments segments = RangesOf(d, ranges);
+  const Pipeline& pipeline = pipelines_.Get(d, segments);
+  command.pipeline = &pipeline;
   command.group = groups_.Get(pipeline, ranges, queue_.UniformBuffer());
   command.params.resize(pipeline.param_bytes);
   WriteParams(d, command.params.data());

@@ -68,7 +68,9 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
  private:
   RunContext* Run() const;
   BufferSlice Resolve(const void* address, size_t bytes) const;
-  BoundRange RangeOf(const Dispatch& dispatch, const Bind& bind);
+  // Adds the ranges of a binding: one, or one for each of its segments, whose number it returns.
+  uint32_t AddRanges(const Dispatch& dispatch, const Bind& bind, BoundRanges& ranges);
+  Segments RangesOf(const Dispatch& dispatch, BoundRanges& ranges);
   DispatchCommand CommandOf(const Dispatch& dispatch);
   void Do(const Command& command, const Dispatch* dispatch, const NodeTag& tag);
   void CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <vector>
 
 #include "core/error.h"
@@ -20,13 +21,22 @@ std::vector<WGPUFeatureName> Features(const DeviceInfo& info, bool dawn) {
   return features;
 }
 
+// With the environment variable DAYBREAK_MAX_BINDING=BYTES (a multiple of 256, for tests) tensors are bound
+// in segments that are smaller than any device demands.
+void LowerForTests(DeviceInfo& info) {
+  static const char* bytes = std::getenv("DAYBREAK_MAX_BINDING");
+  if (bytes != nullptr)
+    info.max_binding = std::min<uint64_t>(info.max_binding, std::strtoull(bytes, nullptr, 10));
+}
+
 WGPULimits Limits(const OpenRequest& request, DeviceInfo& info) {
   WGPULimits limits{};
   wgpu.AdapterGetLimits(request.adapter, &limits);
+  LowerForTests(info);
   if (request.options.max_binding != 0) {
     limits.maxStorageBufferBindingSize =
         std::min(limits.maxStorageBufferBindingSize, request.options.max_binding);
-    info.max_binding = limits.maxStorageBufferBindingSize;
+    info.max_binding = std::min(info.max_binding, limits.maxStorageBufferBindingSize);
   }
   return limits;
 }

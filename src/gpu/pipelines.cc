@@ -29,7 +29,8 @@ void Dump(const std::string& name, const std::string& text) {
       << text;
 }
 
-BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, bool uniform, size_t param_bytes) {
+BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, const Segments& segments, bool uniform,
+                                 size_t param_bytes) {
   std::vector<WGPUBindGroupLayoutEntry> entries;
   const auto add = [&](WGPUBufferBindingType type, bool dynamic, uint64_t min_size) {
     WGPUBindGroupLayoutEntry entry{};
@@ -38,8 +39,9 @@ BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, bool uniform
     entry.buffer = {nullptr, type, dynamic, min_size};
     entries.push_back(entry);
   };
-  for (size_t i = 0; i < d.in.size(); ++i) add(WGPUBufferBindingType_ReadOnlyStorage, false, 0);
-  for (size_t i = 0; i < d.out.size(); ++i) add(WGPUBufferBindingType_Storage, false, 0);
+  for (size_t i = 0; i < d.in.size() + d.out.size(); ++i)
+    for (uint32_t n = 0; n < SegmentsOf(segments, i); ++n)
+      add(i < d.in.size() ? WGPUBufferBindingType_ReadOnlyStorage : WGPUBufferBindingType_Storage, false, 0);
   if (uniform) add(WGPUBufferBindingType_Uniform, true, param_bytes);
   const WGPUBindGroupLayoutDescriptor descriptor{nullptr, Str(d.shader), entries.size(), entries.data()};
   return BindGroupLayoutHandle(wgpu.DeviceCreateBindGroupLayout(gpu.device.get(), &descriptor));
@@ -52,13 +54,14 @@ bool NeedsUniform(const Dispatch& d, const RenderTarget& target) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Gpu& gpu, const Dispatch& d, const RenderTarget& target, uint64_t pipeline_id)
+Pipeline::Pipeline(const Gpu& gpu, const Dispatch& d, const Segments& segments, const RenderTarget& target,
+                   uint64_t pipeline_id)
     : id(pipeline_id),
       shader(d.shader),
       param_bytes(ParamBytes(d)),
       uniform(NeedsUniform(d, target)),
       gpu_(gpu),
-      text_(Render(d, target)) {
+      text_(Render(d, target, segments)) {
   Dump(shader, text_);
   // The module is checked before it is used: an implementation that skips validation must never see an
   // invalid one.
@@ -66,7 +69,7 @@ Pipeline::Pipeline(const Gpu& gpu, const Dispatch& d, const RenderTarget& target
   WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(text_)};
   const WGPUShaderModuleDescriptor descriptor{&source.chain, Str(shader)};
   const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &descriptor));
-  layout = MakeLayout(gpu_, d, uniform, param_bytes);
+  layout = MakeLayout(gpu_, d, segments, uniform, param_bytes);
   const std::string error = scope.Close();
   if (!error.empty() || !module || !layout) FailToCompile(error);
   Compile(d, module.get());
@@ -116,11 +119,11 @@ void Pipeline::FailToCompile(const std::string& error) const {
   Fail("Shader '", shader, "' does not compile: ", error, "\n", Numbered(text_));
 }
 
-const Pipeline& Pipelines::Get(const Dispatch& dispatch) {
-  const PipelineKey key = KeyOf(dispatch);
+const Pipeline& Pipelines::Get(const Dispatch& dispatch, const Segments& segments) {
+  const PipelineKey key = KeyOf(dispatch, segments);
   const auto it = pipelines_.find(key);
   if (it != pipelines_.end()) return *it->second;
-  auto pipeline = std::make_unique<Pipeline>(gpu_, dispatch, target_, next_id_++);
+  auto pipeline = std::make_unique<Pipeline>(gpu_, dispatch, segments, target_, next_id_++);
   return *pipelines_.emplace(key, std::move(pipeline)).first->second;
 }
 

@@ -14,7 +14,8 @@ namespace daybreak {
 // already.
 class Pipeline {
  public:
-  Pipeline(const Gpu& gpu, const Dispatch& dispatch, const RenderTarget& target, uint64_t id);
+  Pipeline(const Gpu& gpu, const Dispatch& dispatch, const Segments& segments, const RenderTarget& target,
+           uint64_t id);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
@@ -48,7 +49,7 @@ class Pipelines {
 
   // Errors name the shader, its constants and the implementation's message with its lines. A failed key fails
   // again. With the environment variable DAYBREAK_SHADER_DUMP=FOLDER every new shader is written there.
-  const Pipeline& Get(const Dispatch& dispatch);
+  const Pipeline& Get(const Dispatch& dispatch, const Segments& segments);
 
  private:
   struct Hash {

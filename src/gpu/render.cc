@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <set>
 
 #include "gpu/expand.h"
 #include "gpu/hash.h"
@@ -19,7 +20,7 @@ using Text = std::string;
 
 size_t Vectors(const Ints& list) { return std::max<size_t>(1, CeilDiv<size_t>(list.size(), 4)); }
 
-Text DeclareParams(const Dispatch& d, bool immediate) {
+Text DeclareParams(const Dispatch& d, bool immediate, size_t index) {
   Text fields, accessors;
   for (const Param& p : d.params) {
     const auto* list = std::get_if<Ints>(&p.value);
@@ -36,9 +37,9 @@ Text DeclareParams(const Dispatch& d, bool immediate) {
     if (!std::holds_alternative<Ints>(p.value))
       fields += "  " + Text(p.name) + ": " + kKinds[p.value.index()] + ",\n";
   if (fields.empty()) return "";
-  const Text binding = std::to_string(d.in.size() + d.out.size());
-  const Text variable = immediate ? "var<immediate> params: Params;\n"
-                                  : "@group(0) @binding(" + binding + ") var<uniform> params: Params;\n";
+  const Text variable =
+      immediate ? "var<immediate> params: Params;\n"
+                : "@group(0) @binding(" + std::to_string(index) + ") var<uniform> params: Params;\n";
   return "struct Params {\n" + fields + "}\n" + variable + accessors;
 }
 
@@ -179,14 +180,32 @@ Text Accessors(const Bind& b, bool output, bool emits) {
   return Fill(s, b.name, b.width > 1 ? b.width : l.per_word);
 }
 
-Text DeclareBinding(const Bind& b, bool output, size_t index, const Text& body) {
+// Bytes of one storage word (or vector) of a binding.
+uint64_t WordBytes(const Bind& b) {
+  if (IsWords(b)) return 4 * b.width;
+  return b.width * (TypeOf(b) == DType::kF16 ? 2 : LayoutOf(TypeOf(b)).storage[0] == 'v' ? 8 : 4);
+}
+
+// The variable of a binding, or those of its segments, from binding number `index` on.
+Text DeclareVariables(const Bind& b, bool output, size_t index, uint32_t segments, uint64_t segment_bytes) {
+  if (segments > 1)
+    return DeclareSegments({.name = b.name,
+                            .segments = segments,
+                            .elements = segment_bytes / WordBytes(b),
+                            .output = output,
+                            .atomic = b.view == View::kAtomic},
+                           index);
+  return Fill("@group(0) @binding(" + std::to_string(index) + ") var<storage, " +
+                  (output ? "read_write" : "read") + "> $: array<$_t>;\n",
+              b.name, 0);
+}
+
+Text DeclareBinding(const Bind& b, bool output, const Text& variables, const Text& body) {
   Check(b.width == 1 || b.width == 2 || b.width == 4, "Binding '", b.name, "' has width ", b.width, ".");
   const Text storage = b.view == View::kAtomic  ? "atomic<u32>"
                        : b.view == View::kWords ? Vector("u32", b.width)
                                                 : Vector(LayoutOf(TypeOf(b)).storage, b.width);
-  Text s = "alias $_t = " + storage + ";\n@group(0) @binding(" + std::to_string(index) + ") var<storage, " +
-           (output ? "read_write" : "read") + "> $: array<$_t>;\n";
-  s = Fill(s, b.name, 0);
+  const Text s = "alias " + Text(b.name) + "_t = " + storage + ";\n" + variables;
   if (IsWords(b)) return s;
   const bool emits = body.find("fn " + Text(b.name) + "_at(") != Text::npos;
   return s + Accessors(b, output, emits);
@@ -234,7 +253,7 @@ constexpr const char* kBf16Bits =
 
 }  // namespace
 
-PipelineKey KeyOf(const Dispatch& d) {
+PipelineKey KeyOf(const Dispatch& d, const Segments& segments) {
   PipelineKey key;
   const auto address = [](const char* p) { return reinterpret_cast<uint64_t>(p); };
   key.push_back(address(d.shader));
@@ -256,10 +275,11 @@ PipelineKey KeyOf(const Dispatch& d) {
     key.push_back(value);
     key.push_back(c.value.index());
   }
+  size_t index = 0;
   const auto binding = [&](const Bind& b, uint64_t output) {
     key.push_back(address(b.name));
     key.push_back(static_cast<uint64_t>(b.tensor->type) | b.width << 8 | static_cast<uint64_t>(b.view) << 16 |
-                  output << 24);
+                  output << 24 | static_cast<uint64_t>(SegmentsOf(segments, index++)) << 32);
   };
   for (const Bind& b : d.in) binding(b, 0);
   for (const Bind& b : d.out) binding(b, 1);
@@ -305,19 +325,27 @@ void WriteParams(const Dispatch& d, uint8_t* out) {
   }
 }
 
-std::string Render(const Dispatch& d, const RenderTarget& target) {
+std::string Render(const Dispatch& d, const RenderTarget& target, const Segments& segments) {
   const Text body = Expand(d);
+  std::set<Text> segmented;
   Text code;
   for (const Const& c : d.consts) code += std::visit(DeclareConst{c.name}, c.value);
   Text s;
-  size_t index = 0;
-  for (const Bind& b : d.in) s += DeclareBinding(b, false, index++, code + body);
-  for (const Bind& b : d.out) s += DeclareBinding(b, true, index++, code + body);
-  s += DeclareParams(d, target.immediates && ParamBytes(d) <= kMaxImmediateBytes);
+  size_t index = 0, variable = 0;
+  const auto declare = [&](const Bind& b, bool output) {
+    const uint32_t count = SegmentsOf(segments, index++);
+    if (count > 1) segmented.insert(b.name);
+    s += DeclareBinding(b, output, DeclareVariables(b, output, variable, count, target.segment_bytes),
+                        code + body);
+    variable += count;
+  };
+  for (const Bind& b : d.in) declare(b, false);
+  for (const Bind& b : d.out) declare(b, true);
+  s += DeclareParams(d, target.immediates && ParamBytes(d) <= kMaxImmediateBytes, variable);
   s += kGroupIndex;
   s += code + body;
   if (s.find("bf16_bits(") != Text::npos) s += kBf16Bits;
-  return Features(s, target) + s;
+  return Features(s, target) + UseSegments(s, segmented);
 }
 
 }  // namespace daybreak

@@ -55,7 +55,7 @@ bool Fits(const Attention& a, const DeviceInfo& device, const Tile& t, const Dis
   const auto bytes =
       static_cast<uint64_t>(t.wg / device.subgroup_size() * (t.rows == 3 ? 4 : t.rows) * 4 * (a.v_head + 2));
   return vectors <= 4 * t.lanes && t.lines <= kMostLines && bytes <= device.workgroup_bytes &&
-         d.in.size() + d.out.size() <= device.max_storage_buffers;
+         BindingsOf(d, device) <= device.max_storage_buffers;
 }
 
 // R of the shader, a number of each row, for 1 to 4 rows.

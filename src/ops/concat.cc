@@ -81,10 +81,15 @@ void Concat(Plan& p) {
   for (size_t i = 0; i < p.InCount(); ++i) shape[axis] += p.In(i)->shape[axis];
   const Tensor* y = p.Out(0, shape);
   const Unit unit = UnitOfLines(lines, y->type);
-  const size_t most = std::min<size_t>(kMaxInputs, p.Device().max_storage_buffers - 1);
+  const DeviceInfo& device = p.Device();
   int64_t start = 0;
-  for (size_t from = 0; from < lines.x.size(); from += most) {
-    const size_t to = std::min(from + most, lines.x.size());
+  for (size_t from = 0, to = 0; from < lines.x.size(); from = to) {
+    // At least one input, and as many as the device binds.
+    uint64_t bindings = device.bindings(y->bytes());
+    do {
+      bindings += device.bindings(lines.x[to++]->bytes());
+    } while (to < std::min<size_t>(lines.x.size(), from + kMaxInputs) &&
+             bindings + device.bindings(lines.x[to]->bytes()) <= device.max_storage_buffers);
     Join(p, y, lines, unit, from, to, start);
     for (size_t k = from; k < to; ++k) start += lines.length[k];
   }

@@ -197,6 +197,8 @@ bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few) {
   uint32_t bindings = 3 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr) + 1;
   for (const NbitsWeight& w : few.more) bindings += w.w ? 2 + (w.bias != nullptr) + !few.gated : 0;
   bindings += (few.first.weight.bias != nullptr) + (few.first.weight.zeros != nullptr);
+  const auto more = [&](const NbitsWeight& w) { return w.w ? device.bindings(w.w->bytes()) - 1 : 0; };
+  bindings += static_cast<uint32_t>(more(few.first.weight) + more(few.more[0]) + more(few.more[1]));
   const bool bias = few.first.weight.bias != nullptr;
   for (const NbitsWeight& w : few.more)
     if (w.w && (w.bias != nullptr) != bias) return false;  // all or none
