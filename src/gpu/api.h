@@ -22,7 +22,7 @@ namespace daybreak {
   X(DeviceCreateComputePipeline) X(DeviceCreateComputePipelineAsync) X(DeviceCreateBindGroup) X(DeviceCreateCommandEncoder) \
   X(DeviceCreateQuerySet) X(DeviceGetQueue) X(DevicePushErrorScope) X(DevicePopErrorScope) \
   X(DeviceDestroy) X(DeviceRelease) X(BufferDestroy) X(BufferRelease) X(BufferMapAsync) \
-  X(BufferGetConstMappedRange) X(BufferUnmap) X(QueueSubmit) X(QueueWriteBuffer) \
+  X(BufferGetConstMappedRange) X(BufferGetMappedRange) X(BufferUnmap) X(QueueSubmit) X(QueueWriteBuffer) \
   X(QueueOnSubmittedWorkDone) X(QueueRelease) X(CommandEncoderBeginComputePass) \
   X(CommandEncoderCopyBufferToBuffer) X(CommandEncoderResolveQuerySet) X(CommandEncoderFinish) \
   X(CommandEncoderRelease) X(CommandBufferRelease) X(ComputePassEncoderSetPipeline) \

@@ -94,7 +94,7 @@ DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options,
       pipelines_(gpu_, RenderTarget{.immediates = info_.immediates,
                                     .requires_lines = gpu_.dawn,
                                     .segment_bytes = info_.segment_bytes()}),
-      queue_(gpu_, info_, options_.max_pending_dispatches) {
+      queue_(gpu_, gate_, info_, options_.max_pending_dispatches) {
   empty_ = &pool_.Take(256, MemoryKind::kWeight, nullptr);
 }
 
@@ -105,7 +105,7 @@ RunContext* DeviceImpl::Run() const { return thread_run.device == this ? thread_
 // --- Memory
 
 void* DeviceImpl::Alloc(size_t bytes, MemoryKind kind) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   const RunContext* run = Run();
   return pool_.Take(bytes, kind, run ? run->recording.get() : nullptr).address;
@@ -113,18 +113,19 @@ void* DeviceImpl::Alloc(size_t bytes, MemoryKind kind) {
 
 void DeviceImpl::Free(void* address) noexcept {
   if (address == nullptr) return;
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   if (!pool_.Addresses().Contains(address)) return;
   pool_.Give(*pool_.Addresses().Resolve(address).buffer);
 }
 
 void DeviceImpl::Trim(uint64_t keep_bytes) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   pool_.Trim(keep_bytes);
+  queue_.Trim();
 }
 
 MemoryStats DeviceImpl::Memory() const {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   return pool_.Stats();
 }
 
@@ -139,7 +140,7 @@ BufferSlice DeviceImpl::Resolve(const void* address, size_t bytes) const {
 
 void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
   if (bytes == 0) return;
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   const BufferSlice to = Resolve(device, bytes);
   const auto* data = static_cast<const uint8_t*>(host);
@@ -160,7 +161,7 @@ void DeviceImpl::WritePartial(const BufferSlice& to, const uint8_t* data, size_t
 
 void DeviceImpl::Download(const void* device, void* host, size_t bytes) {
   if (bytes == 0) return;
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   const RunContext* run = Run();
   Check(run == nullptr || run->recording == nullptr,
@@ -180,7 +181,7 @@ void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
 
 void DeviceImpl::Copy(const void* from, void* to, size_t bytes) {
   if (bytes == 0 || from == to) return;
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   CopySlices(Resolve(from, bytes), Resolve(to, bytes), bytes);
 }
@@ -267,7 +268,7 @@ DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
 
 void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag) {
   if (IsEmpty(d)) return;
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   Do(CommandOf(d), &d, tag);
 }
@@ -288,13 +289,13 @@ void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& ta
 }
 
 void DeviceImpl::Flush() {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   queue_.Flush();
 }
 
 void DeviceImpl::Wait() {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   queue_.Wait();
   support_->health.Check();
@@ -305,7 +306,7 @@ void DeviceImpl::Wait() {
 void DeviceImpl::SetRunContext(RunContext* context) {
   const RunContext* ending = Run();
   if (ending != nullptr && !ending->timings.empty()) {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(gate_);
     queue_.Wait();  // hands the timings out while their collectors are there
   }
   thread_run = {context ? this : nullptr, context};
@@ -316,7 +317,7 @@ std::shared_ptr<Recording> DeviceImpl::NewRecording() {
 }
 
 void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timings) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   support_->health.Check();
   for (const Recording::Entry& entry : recording.entries)
     queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
@@ -327,7 +328,7 @@ void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timin
 }
 
 void DeviceImpl::ReleaseRecording(const Recording& recording) {
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(gate_);
   pool_.Disown(&recording);
 }
 

@@ -1,4 +1,4 @@
-// The Device over one WGPUDevice: everything behind one lock.
+// The Device over one WGPUDevice: everything behind one gate, which is open while a thread waits for the GPU.
 #pragma once
 
 #include <atomic>
@@ -81,7 +81,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   const Gpu gpu_;
   const DeviceInfo info_;
   const DeviceOptions options_;
-  mutable std::mutex mutex_;
+  mutable Gate gate_;
   BindGroups groups_;
   BufferPool pool_;
   Pipelines pipelines_;

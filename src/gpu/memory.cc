@@ -125,6 +125,8 @@ Buffer& BufferPool::Take(uint64_t bytes, MemoryKind kind, const void* owner) {
   buffer->kind = kind;
   buffer->pool = owner;
   stats_.in_use[static_cast<size_t>(kind)] += capacity;
+  tensor_peak_ = std::max(tensor_peak_, stats_.in_use[static_cast<size_t>(MemoryKind::kTensor)] +
+                                            stats_.in_use[static_cast<size_t>(MemoryKind::kScratch)]);
   stats_.peak = std::max(stats_.peak, stats_.in_use[0] + stats_.in_use[1] + stats_.in_use[2]);
   return *buffer;
 }
@@ -140,7 +142,7 @@ void BufferPool::Give(Buffer& buffer) noexcept {
 
 // Free memory may be as large as what tensors used at their peak, so that one run's memory serves the next
 // one.
-uint64_t BufferPool::FreeBytesBound() const { return std::max<uint64_t>(64 << 20, stats_.peak); }
+uint64_t BufferPool::FreeBytesBound() const { return std::max<uint64_t>(64 << 20, tensor_peak_); }
 
 void BufferPool::Disown(const void* owner) {
   for (auto& [raw, buffer] : all_)

@@ -80,7 +80,8 @@ class BufferPool {
   std::unordered_map<const Buffer*, std::unique_ptr<Buffer>> all_;
   std::unordered_map<const void*, FreeLists> free_;
   MemoryStats stats_;
-  uint64_t free_bytes_ = 0;  // of the common list
+  uint64_t free_bytes_ = 0;   // of the common list
+  uint64_t tensor_peak_ = 0;  // most bytes in use that are not weights
   uint64_t next_id_ = 1;
 };
 

@@ -1,7 +1,6 @@
 #include "gpu/queue.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -14,7 +13,7 @@ constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst
 constexpr size_t kMaxDeferred = 4096;
 constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
-constexpr size_t kWriteChunk = 8 << 20;
+constexpr size_t kLeastStaged = 64 << 10;   // bytes above which a write goes through our own staging memory
 constexpr size_t kReadChunk = 64 << 20;
 
 struct Done {
@@ -24,8 +23,10 @@ struct Done {
 
 }  // namespace
 
-Queue::Queue(const Gpu& gpu, const DeviceInfo& info, uint32_t max_pending)
+Queue::Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending)
     : gpu_(gpu),
+      gate_(gate),
+      staging_(gpu, gate),
       max_pending_(max_pending),
       uniform_step_(info.binding_alignment),
       timer_(gpu, info, max_pending) {
@@ -164,7 +165,7 @@ void Queue::WaitSubmitted() {
         out->done = true;
       },
       &done, nullptr};
-  gpu_.Wait(wgpu.QueueOnSubmittedWorkDone(gpu_.queue.get(), info), done.done);
+  WaitAtGate(gpu_, gate_, wgpu.QueueOnSubmittedWorkDone(gpu_.queue.get(), info), done.done);
   Check(done.error.empty(), "The GPU did not finish its work: ", done.error);
   written_ = 0;
 }
@@ -177,50 +178,23 @@ void Queue::Wait() {
 
 void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes) {
   Submit();
-  const auto* bytes_in = static_cast<const uint8_t*>(data);
-  for (size_t at = 0; at < bytes; at += kWriteChunk) {
-    const size_t n = std::min(kWriteChunk, bytes - at);
-    wgpu.QueueWriteBuffer(gpu_.queue.get(), to, offset + at, bytes_in + at, n);
-    written_ += n;
-    if (written_ >= kMaxWritten) WaitSubmitted();
-  }
+  if (bytes > kLeastStaged) return staging_.Upload(to, offset, static_cast<const uint8_t*>(data), bytes);
+  wgpu.QueueWriteBuffer(gpu_.queue.get(), to, offset, data, bytes);
+  written_ += bytes;
+  if (written_ >= kMaxWritten) WaitSubmitted();
 }
 
 void Queue::Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += kReadChunk)
-    ReadChunk(from, offset + at, static_cast<uint8_t*>(data) + at, std::min(kReadChunk, bytes - at));
-}
-
-void Queue::ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
-  if (readback_bytes_ < bytes) {
-    readback_bytes_ = std::bit_ceil(std::max<uint64_t>(bytes, 64 << 10));
-    const WGPUBufferDescriptor descriptor{nullptr, Str("readback"),
-                                          WGPUBufferUsage_MapRead | WGPUBufferUsage_CopyDst, readback_bytes_,
-                                          WGPU_FALSE};
-    readback_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu_.device.get(), &descriptor));
+  for (size_t at = 0; at < bytes; at += kReadChunk) {
+    const size_t n = std::min(kReadChunk, bytes - at);
+    Staging::Readback readback = staging_.Take(n);
+    if (!deferred_.empty()) EncodeDeferred();
+    ClosePass();
+    EnsureEncoder();
+    wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset + at, readback.buffer.get(), 0, n);
+    Flush();
+    staging_.Fetch(std::move(readback), static_cast<uint8_t*>(data) + at, n);
   }
-  if (!deferred_.empty()) EncodeDeferred();
-  ClosePass();
-  EnsureEncoder();
-  wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset, readback_.get(), 0, bytes);
-  Flush();
-  Done done;
-  const WGPUBufferMapCallbackInfo info{
-      nullptr, WGPUCallbackMode_AllowSpontaneous,
-      [](WGPUMapAsyncStatus status, WGPUStringView message, void* user, void*) {
-        auto* out = static_cast<Done*>(user);
-        if (status != WGPUMapAsyncStatus_Success) out->error = ToString(message);
-        out->done = true;
-      },
-      &done, nullptr};
-  gpu_.Wait(wgpu.BufferMapAsync(readback_.get(), WGPUMapMode_Read, 0, bytes, info), done.done);
-  if (!done.error.empty()) {
-    readback_bytes_ = 0;
-    Fail("Reading from the GPU failed: ", done.error);
-  }
-  std::memcpy(data, wgpu.BufferGetConstMappedRange(readback_.get(), 0, bytes), bytes);
-  wgpu.BufferUnmap(readback_.get());
-  written_ = 0;
 }
 
 }  // namespace daybreak

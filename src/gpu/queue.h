@@ -8,6 +8,7 @@
 
 #include "gpu/memory.h"
 #include "gpu/pipelines.h"
+#include "gpu/staging.h"
 #include "gpu/timer.h"
 
 namespace daybreak {
@@ -32,8 +33,9 @@ using Command = std::variant<DispatchCommand, CopyCommand>;
 
 class Queue {
  public:
-  // `max_pending`: commands in one submit.
-  Queue(const Gpu& gpu, const DeviceInfo& info, uint32_t max_pending);
+  // `max_pending`: commands in one submit. The gate is the device's lock: Wait, Write and Read open it while
+  // they wait for the GPU or copy.
+  Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending);
 
   // A command whose pipeline is still compiling waits, with all that follow it, until the next submit at the
   // latest. `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
@@ -47,6 +49,8 @@ class Queue {
   // In order with the commands. Offsets and sizes are multiples of 4. Read waits for the GPU.
   void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);
   void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
+  // Drops memory for transfers that is not in use.
+  void Trim() { staging_.Trim(); }
 
   // The buffer that holds parameters above the immediate limit; bound with a dynamic offset.
   WGPUBuffer UniformBuffer() const { return uniform_buffer_.get(); }
@@ -68,9 +72,10 @@ class Queue {
   void SubmitEncoded();
   void Submit();
   void WaitSubmitted();
-  void ReadChunk(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
 
   const Gpu& gpu_;
+  Gate& gate_;
+  Staging staging_;
   const uint32_t max_pending_;
   const uint32_t uniform_step_;
   Timer timer_;
@@ -84,9 +89,7 @@ class Queue {
 
   BufferHandle uniform_buffer_;
   std::vector<uint8_t> uniforms_;  // written in front of each submit, so that one buffer serves all
-  BufferHandle readback_;
-  uint64_t readback_bytes_ = 0;
-  uint64_t written_ = 0;  // bytes since the last wait; bounds the implementation's staging memory
+  uint64_t written_ = 0;           // bytes since the last wait; bounds the implementation's staging memory
 };
 
 }  // namespace daybreak

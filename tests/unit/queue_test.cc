@@ -1,4 +1,5 @@
 // Dispatches, recordings and timings on a device.
+#include <chrono>
 #include <cmath>
 #include <thread>
 
@@ -255,6 +256,53 @@ TEST(WebGpuLibrary, DescribesItsAdapters) {
     EXPECT_EQ(a.info.software, a.info.device_class == DeviceClass::kSoftware);
   }
   EXPECT_NE(MessageOf([] { WebGpu::Load().Open(99, {}); }).find("99"), std::string::npos);
+}
+
+TEST_F(Queue, OthersWorkWhileAThreadWaits) {
+  using Clock = std::chrono::steady_clock;
+  const Tensor x = Make(DType::kF32, {1 << 20}), y = Make(DType::kF32, {1 << 20});
+  const Tensor small = Upload(DType::kF32, std::vector<float>{3}), out = Make(DType::kF32, {1});
+  Echo(small, out);
+  const auto read_after = [&](int dispatches) {
+    for (int i = 0; i < dispatches; ++i) Echo(i % 2 ? y : x, i % 2 ? x : y);
+    const auto start = Clock::now();
+    Download<float>(x);
+    return Clock::now() - start;
+  };
+  int dispatches = 2;
+  while (read_after(dispatches) < std::chrono::milliseconds(200)) dispatches *= 2;
+
+  std::atomic<bool> read = false;
+  Clock::duration wait{}, longest{};
+  std::thread reader([&] {
+    wait = read_after(dispatches);
+    read = true;
+  });
+  while (!read) {
+    const auto start = Clock::now();
+    device_->Free(device_->Alloc(4096, MemoryKind::kScratch));
+    longest = std::max(longest, Clock::now() - start);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  reader.join();
+  EXPECT_LT(longest, wait / 2) << "the wait kept the other thread out";
+}
+
+TEST_F(Queue, ThreadsTransferSideBySide) {
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 6; ++t)  // more than there are staging buffers
+    threads.emplace_back([this, t] {
+      const std::vector<uint8_t> data = Pattern((20 << 20) + 3, t);
+      void* p = device_->Alloc(data.size(), MemoryKind::kTensor);
+      std::vector<uint8_t> back(data.size());
+      for (int i = 0; i < 3; ++i) {
+        device_->Upload(data.data(), p, data.size());
+        device_->Download(p, back.data(), back.size());
+        EXPECT_EQ(back, data);
+      }
+      device_->Free(p);
+    });
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

@@ -1,0 +1,44 @@
+// The lock of a device, and waiting for the GPU without keeping the other threads out.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "gpu/api.h"
+
+namespace daybreak {
+
+// A mutex that knows whether somebody waits for it. Use it with std::lock_guard.
+class Gate {
+ public:
+  void lock() {
+    if (mutex_.try_lock()) return;
+    ++waiting_;
+    mutex_.lock();
+    --waiting_;
+  }
+  void unlock() { mutex_.unlock(); }
+  bool Wanted() const { return waiting_ > 0; }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<int> waiting_ = 0;
+};
+
+// The gate is open for the life of this object, which a holder of the lock makes for work that touches
+// nothing shared.
+class OpenGate {
+ public:
+  explicit OpenGate(Gate& gate) : gate_(gate) { gate_.unlock(); }
+  ~OpenGate() { gate_.lock(); }
+  OpenGate(const OpenGate&) = delete;
+
+ private:
+  Gate& gate_;
+};
+
+// Blocks until `done`, which the future's callback sets. The caller holds the gate, and what it guards is
+// whole: other threads work on the device meanwhile.
+void WaitAtGate(const Gpu& gpu, Gate& gate, WGPUFuture future, const std::atomic<bool>& done);
+
+}  // namespace daybreak

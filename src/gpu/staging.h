@@ -1,0 +1,61 @@
+// Memory that the CPU and the GPU share on the way of a transfer: a few buffers, used again and again,
+// however much is transferred. Guarded by the device's gate, which is open while bytes are copied and while
+// the GPU is waited for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gpu/gate.h"
+
+namespace daybreak {
+
+class Staging {
+ public:
+  Staging(const Gpu& gpu, Gate& gate) : gpu_(gpu), gate_(gate) {}
+  ~Staging();
+
+  // Bytes of a buffer for uploads, of which there are at most kUploads.
+  static constexpr uint64_t kChunk = 8 << 20;
+  static constexpr size_t kUploads = 4;
+
+  // Submits copies of `data` to `to`, and returns when all of it has been read; the GPU may still be copying.
+  // Offset and size are multiples of 4.
+  void Upload(WGPUBuffer to, uint64_t offset, const uint8_t* data, size_t bytes);
+
+  // A buffer that the GPU writes and the CPU reads. One goes from Take to Give; between them it is the
+  // caller's alone.
+  struct Readback {
+    BufferHandle buffer;
+    uint64_t bytes = 0;
+  };
+  Readback Take(uint64_t bytes);
+  // Waits for the GPU, copies the first bytes out, and gives the buffer back.
+  void Fetch(Readback readback, void* data, size_t bytes);
+
+  // Drops what is not in use.
+  void Trim();
+
+ private:
+  struct Mapping {
+    std::string error;
+    std::atomic<bool> done = true;
+  };
+  struct Slot {
+    BufferHandle buffer;
+    Mapping mapping;  // of the buffer for writing; done at the start
+    WGPUFuture future{};
+    bool taken = false;
+  };
+  Slot& TakeSlot();
+  void SubmitCopy(Slot& slot, WGPUBuffer to, uint64_t offset, size_t bytes);
+  WGPUFuture Map(WGPUBuffer buffer, WGPUMapMode mode, size_t bytes, Mapping& mapping);
+
+  const Gpu& gpu_;
+  Gate& gate_;
+  std::vector<std::unique_ptr<Slot>> slots_;  // the one that was used longest ago first
+  std::vector<Readback> readbacks_;           // idle
+};
+
+}  // namespace daybreak
