@@ -52,6 +52,8 @@ def operators_page(rows: list[dict[str, Any]]) -> str:
         )
         count = len({row["name"] for row in own})
         text.append(f"## {domain or 'ai.onnx'} ({count} operators)\n")
+        if domain == "daybreak":
+            text.append("No model has these: Daybreak makes them of several nodes (option `enableFusion`).\n")
         text.append("| Operator | Versions | Types | Inputs |\n|---|---|---|---|")
         text += [f"| {r['name']} | {versions(r)} | {r['types'] or 'any'} | {notes(r)} |" for r in own]
         text.append("")

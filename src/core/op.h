@@ -134,6 +134,9 @@ struct NodeView {
 // Newest operator version: a row with this `until` takes every later version that ORT knows.
 inline constexpr int kNewest = 1000;
 
+// Domain of operators that no model has: src/ep makes their nodes of several of a model's.
+inline constexpr const char* kFusedDomain = "daybreak";
+
 // One operator. Rows are designated initialisers; keep them at the bottom of the operator's file.
 struct OpDef {
   const char* domain = "";

@@ -68,6 +68,7 @@ void CheckNames(const OpDef& row, const OrtLogger* logger) {
 KernelRegistry MakeRegistry(const char* ep_name, bool capture, const OrtLogger* logger) {
   KernelRegistry registry{{}, Make<OrtKernelRegistry>(api.ep->CreateKernelRegistry)};
   for (const OpDef& row : Ops()) {
+    if (row.domain == std::string_view(kFusedDomain)) continue;
     try {
       const auto def = MakeDef(ep_name, row, capture);
       registry.rows.push_back({{}, &row});

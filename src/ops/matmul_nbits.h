@@ -32,17 +32,23 @@ void MultiplyNbits(Plan& p, const NbitsProduct& product);
 
 // A product of few rows in which x may be normalised on the way and up to three weights share it.
 struct NbitsFew {
-  NbitsProduct first;            // x is the input of the norm
-  NbitsWeight more[2];           // shapes of both agree; absent where w is null
-  bool gated = false;            // two weights, one result: y = silu(first) * more[0]
+  NbitsProduct first;   // x is the input of the norm
+  NbitsWeight more[2];  // absent where w is null
+  // Code of a WGSL function, "fn activate(v: f32) -> f32 { ... }" in static memory: two weights give one
+  // result, y = activate(first) * more[0].
+  const char* activate = nullptr;
   const Tensor* skip = nullptr;  // added to x before the norm, repeated over its rows
   const Tensor* norm = nullptr;  // RMS norm scale [k]; no norm when absent
   const Tensor* sum = nullptr;   // receives x + skip
   float eps = 0;
+
+  bool gated() const { return activate != nullptr; }
 };
 
 // Rows that one dispatch of RunNbitsFew shares the weights between.
 inline constexpr uint32_t kNbitsFewRows = 8;
+// Not when weights differ in whether they have biases or zero points (or their kind), when the second and
+// third have different shapes, or when the device cannot bind so many tensors.
 bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few);
 void RunNbitsFew(Plan& p, const NbitsFew& few);
 

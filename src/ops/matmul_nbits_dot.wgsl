@@ -2,8 +2,8 @@
 // bits once (lib/nbits_digits.wgsl); packed products of four fields and four digits then give sums without a rounding, one
 // factor a load. A team of LANES threads takes COLUMNS columns for ROWS rows, each weight is read once, and the next load
 // is on its way while one is multiplied, the first while x is prepared.
-//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], bias?; zeros?
-//   ->  y [m][n] (one for each weight; GATED: y = silu(x * W^T) * (x * W1^T)), sum? (x + skip)
+//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], zeros?, bias?
+//   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
 //   consts: WG, LANES, COLUMNS, ROWS, UNITS (of a load), CHUNK (loads that x is prepared for at a time), SG
 //     (subgroup size)
 //   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
@@ -32,7 +32,7 @@ fn load(p: Place, c: u32, run: u32) -> Load {
   let n = column(p, c);
   let block = run * RUN / BLOCK;
   return Load(load_words(matrix, n * params.runs + run), load_scale(matrix, n * params.blocks + block),
-              zero_point(n, block) - Q_BASE);
+              zero_point(matrix, n, block) - Q_BASE);
 }
 
 fn team_total(team: u32, slot: u32) -> f32 {
@@ -115,11 +115,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (n >= place.count || m0 + r >= params.m) { continue; }
     let factor = norm_factor(r);
     let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(place.matrix, n);
-    if (GATED) {
-      let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
-      store(0u, (m0 + r) * place.count + n, value / (1.0 + exp(-value)) * up);
-    } else {
-      store(place.matrix, (m0 + r) * place.count + n, value);
-    }
+#if GATED
+    let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
+    store(0u, (m0 + r) * place.count + n, activate(value) * up);
+#else
+    store(place.matrix, (m0 + r) * place.count + n, value);
+#endif
   }
 }

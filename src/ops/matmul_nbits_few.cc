@@ -47,7 +47,7 @@ Tile TileOf(const DeviceInfo& device, const NbitsFew& few) {
     t.words = 2;
     widest = WidestTeam(device, Runs(q, t.words));
   }
-  while (t.columns > (few.gated ? 2u : 1u) && columns / t.columns * widest < fill / 2) t.columns /= 2;
+  while (t.columns > (few.gated() ? 2u : 1u) && columns / t.columns * widest < fill / 2) t.columns /= 2;
   while (t.lanes < widest && columns / t.columns * t.lanes < fill) t.lanes *= 2;
   t.lanes = std::min(t.lanes, widest);
   t.wg = std::max(t.wg, t.lanes);
@@ -60,35 +60,44 @@ uint32_t Fold(const DeviceInfo& device, const Tile& t) {
   return size == 0 ? 1 : std::min(t.lanes, size);
 }
 
+// Whether a weight has zero points, and of which kind; the kernel takes one kind for all.
+enum class Zeros { kNone, kBytes, kFloats };
+Zeros ZerosOf(const NbitsWeight& w) {
+  if (w.zeros == nullptr) return Zeros::kNone;
+  return IsFloat(w.zeros->type) ? Zeros::kFloats : Zeros::kBytes;
+}
+
 void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t words) {
+  constexpr struct {
+    const char *w, *scales, *zeros, *bias, *y;
+  } kNames[] = {{"w", "scales", "zeros", "bias", "y"},
+                {"w1", "scales1", "zeros1", "bias1", "y1"},
+                {"w2", "scales2", "zeros2", "bias2", "y2"}};
   const NbitsProduct& q = few.first;
-  const NbitsWeight& w = q.weight;
-  const bool typed_zeros = w.zeros && IsFloat(w.zeros->type);
-  d.in.push_back({"w", w.w, words, View::kWords});
-  d.in.push_back({"scales", w.scales});
-  if (w.zeros) d.in.push_back({"zeros", w.zeros, 1, typed_zeros ? View::kTyped : View::kWords});
-  if (w.bias) d.in.push_back({"bias", w.bias});
-  d.out.push_back({"y", w.y});
-  constexpr const char* kNames[2][4] = {{"w1", "scales1", "bias1", "y1"}, {"w2", "scales2", "bias2", "y2"}};
-  for (size_t i = 0; i < 2; ++i) {
-    const NbitsWeight& m = few.more[i];
+  const NbitsWeight* weights[] = {&q.weight, &few.more[0], &few.more[1]};
+  const Zeros zeros = ZerosOf(q.weight);
+  for (size_t i = 0; i < 3; ++i) {
+    const NbitsWeight& m = *weights[i];
     if (m.w == nullptr) continue;
-    d.in.push_back({kNames[i][0], m.w, words, View::kWords});
-    d.in.push_back({kNames[i][1], m.scales});
-    if (m.bias) d.in.push_back({kNames[i][2], m.bias});
-    if (!few.gated) d.out.push_back({kNames[i][3], m.y});
+    d.in.push_back({kNames[i].w, m.w, words, View::kWords});
+    d.in.push_back({kNames[i].scales, m.scales});
+    if (m.zeros)
+      d.in.push_back({kNames[i].zeros, m.zeros, 1, zeros == Zeros::kFloats ? View::kTyped : View::kWords});
+    if (m.bias) d.in.push_back({kNames[i].bias, m.bias});
+    if (i == 0 || !few.gated()) d.out.push_back({kNames[i].y, m.y});
   }
   for (const Const& c : {Const{"BITS", q.bits},
                          {"BLOCK", q.block},
                          {"WORDS", words},
                          {"WIDE", words > 1},
-                         {"ZEROS_U8", w.zeros && !typed_zeros},
-                         {"ZEROS_T", typed_zeros},
-                         {"BIAS", w.bias != nullptr},
-                         {"GATED", few.gated},
+                         {"ZEROS_U8", zeros == Zeros::kBytes},
+                         {"ZEROS_T", zeros == Zeros::kFloats},
+                         {"BIAS", q.weight.bias != nullptr},
+                         {"GATED", few.gated()},
                          {"THREE", few.more[1].w != nullptr},
                          {"TWO", few.more[0].w != nullptr}})
     d.consts.push_back(c);
+  if (few.gated()) d.consts.push_back({"ACTIVATE", Code{few.activate}});
 }
 
 // `x8`: eight f16 a load, as words.
@@ -110,7 +119,7 @@ Dispatch Common(const char* shader, const NbitsFew& few, uint32_t rows, uint32_t
                 bool x8) {
   const NbitsProduct& q = few.first;
   const uint32_t row_tiles = CeilDiv(q.m, rows);
-  const uint32_t n1 = few.gated ? 0 : few.more[0].n;
+  const uint32_t n1 = few.gated() ? 0 : few.more[0].n;
   const uint32_t tiles = CeilDiv(q.weight.n, columns), tiles1 = CeilDiv(n1, columns);
   const bool three = few.more[1].w != nullptr;
   Dispatch d{.shader = shader,
@@ -150,8 +159,8 @@ bool CanDot(const DeviceInfo& device, const NbitsFew& few) {
 DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const uint32_t runs = Runs(q, q.load_words());
-  int64_t columns = few.gated ? 2 * int64_t{q.weight.n} : q.weight.n;
-  if (!few.gated)
+  int64_t columns = few.gated() ? 2 * int64_t{q.weight.n} : q.weight.n;
+  if (!few.gated())
     for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
   const int64_t fill = device.device_class == DeviceClass::kNvidia ? 98304 : 16384;
   DotTile t{.columns = 2, .rows = std::min(std::bit_ceil(q.m), 4u)};
@@ -162,7 +171,7 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   // Two loads of a column a thread, one of them on its way.
   t.lanes = std::clamp(std::bit_floor(runs / 2), std::min(device.subgroup_min, 32u), 128u);
   if (runs >= 4 * t.lanes && threads() >= 2 * fill) t.columns = 4;
-  if (!few.gated && threads() < fill) t.columns = 1;
+  if (!few.gated() && threads() < fill) t.columns = 1;
   while (threads() < fill && t.lanes < std::min(runs, t.wg)) t.lanes *= 2;
   // Workgroup memory for as many loads as it holds.
   const uint32_t load_bytes = Elements(q) / 8 * (q.x->type == DType::kF16 ? 16 : 24) + 8;
@@ -176,7 +185,7 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
 void RunDot(Plan& p, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const DotTile t = DotTileOf(p.Device(), few);
-  Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated ? 2 : 1),
+  Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated() ? 2 : 1),
                       q.load_words(), false);
   for (const Const& c : {Const{"X4", q.k % 4 == 0},
                          {"WG", t.wg},
@@ -194,14 +203,16 @@ void RunDot(Plan& p, const NbitsFew& few) {
 }  // namespace
 
 bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few) {
-  uint32_t bindings = 3 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr) + 1;
-  for (const NbitsWeight& w : few.more) bindings += w.w ? 2 + (w.bias != nullptr) + !few.gated : 0;
-  bindings += (few.first.weight.bias != nullptr) + (few.first.weight.zeros != nullptr);
-  const auto more = [&](const NbitsWeight& w) { return w.w ? device.bindings(w.w->bytes()) - 1 : 0; };
-  bindings += static_cast<uint32_t>(more(few.first.weight) + more(few.more[0]) + more(few.more[1]));
-  const bool bias = few.first.weight.bias != nullptr;
-  for (const NbitsWeight& w : few.more)
-    if (w.w && (w.bias != nullptr) != bias) return false;  // all or none
+  const NbitsWeight& first = few.first.weight;
+  uint64_t bindings =
+      2 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr);  // x and y, too
+  for (const NbitsWeight* w : {&first, &few.more[0], &few.more[1]}) {
+    if (w->w == nullptr) continue;
+    if ((w->bias != nullptr) != (first.bias != nullptr) || ZerosOf(*w) != ZerosOf(first)) return false;
+    bindings += device.bindings(w->w->bytes()) + 1 + (w->bias != nullptr) + (w->zeros != nullptr);
+    bindings += w != &first && !few.gated();
+  }
+  if (few.more[1].w != nullptr && few.more[0].n != few.more[1].n) return false;
   return bindings <= device.max_storage_buffers && (few.norm == nullptr || few.first.k % 4 == 0);
 }
 
@@ -212,8 +223,8 @@ void RunNbitsFew(Plan& p, const NbitsFew& few) {
   const uint32_t octets = t.words * 4 / q.bits;  // 8 weights each
   const uint32_t fold = Fold(p.Device(), t);
   const bool x8 = q.k % 8 == 0 && q.x->type == DType::kF16;
-  Dispatch d =
-      Common("matmul_nbits_few", few, t.rows, t.wg / t.lanes * t.columns / (few.gated ? 2 : 1), t.words, x8);
+  Dispatch d = Common("matmul_nbits_few", few, t.rows, t.wg / t.lanes * t.columns / (few.gated() ? 2 : 1),
+                      t.words, x8);
   for (const Const& c : {Const{"X8", x8},
                          {"X4", !x8 && q.k % 4 == 0},
                          {"WG", t.wg},

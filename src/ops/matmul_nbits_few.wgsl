@@ -2,8 +2,8 @@
 // the input of an RMS norm (of x + skip), and up to three weights share it. The norm's factor of a row is applied to the
 // finished sums, so that no thread waits for it. Columns, rows and octets are written out, because compilers do not unroll
 // loops of this size, and what is indexed by a loop leaves the registers.
-//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], bias?; zeros?
-//   ->  y [m][n] (one for each weight; GATED: y = silu(x * W^T) * (x * W1^T)), sum? (x + skip)
+//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], zeros?, bias?
+//   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
 //   consts: WG, LANES (a team), COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), ROWS_4 (rows: 4 or 1), OCTETS_2,
 //     OCTETS_4 (8 weights each a load: 4, 2 or 1), FOLD (lanes that a subgroup adds up), SUBGROUPS (FOLD > 1)
 //   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
@@ -49,7 +49,7 @@ fn octet(sums: ptr<function, Sums>, words: Words, m0: u32, run: u32, o: u32, wri
 // The sums of a load's fields and of its x, as sums of dequantised weights.
 fn scaled(p: Place, c: u32, run: u32, scale: f32, dots: row_t, x: row_t) -> row_t {
   let block = min(run * RUN / BLOCK, params.blocks - 1u);
-  return scale * (Q_SPAN * dots - (Q_SPAN + zero_point(column(p, c), block)) * x);
+  return scale * (Q_SPAN * dots - (Q_SPAN + zero_point(source(p, c), column(p, c), block)) * x);
 }
 
 fn put(slot: u32, tid: u32, value: row_t) {
@@ -146,11 +146,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var factor = 1.0;
     if (NORM) { factor = inverseSqrt(team_total(team, SUMS + r) / f32(params.k) + params.eps); }
     let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(place.matrix, n);
-    if (GATED) {
-      let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
-      store(0u, (m0 + r) * place.count + n, value / (1.0 + exp(-value)) * up);
-    } else {
-      store(place.matrix, (m0 + r) * place.count + n, value);
-    }
+#if GATED
+    let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
+    store(0u, (m0 + r) * place.count + n, activate(value) * up);
+#else
+    store(place.matrix, (m0 + r) * place.count + n, value);
+#endif
   }
 }

@@ -1,5 +1,9 @@
-// MatMulNBitsQkv and MatMulNBitsMlp: [skip +] RMS norm and the products that share its result. ONNX Runtime
-// creates these nodes for the name WebGpuExecutionProvider, for any bit width, block size and number of rows.
+// [skip +] RMS norm and the MatMulNBits that share its result. ONNX Runtime makes MatMulNBitsQkv and
+// MatMulNBitsMlp for the name WebGpuExecutionProvider, src/ep/fuse.cc the others:
+//   MatMulNBitsGroup: 1 to 3 products; x, skip?, norm scale?, and w, scales, zeros?, bias? of each -> each y,
+//   sum? MatMulNBitsGated: activation(gate) * up; the same inputs for gate and up -> y, sum? attributes: N
+//   (columns of each product), K, bits, block_size, epsilon, activation
+// for any bit width, block size and number of rows.
 #include "core/variant.h"
 #include "ops/matmul_nbits.h"
 #include "ops/norm.h"
@@ -32,9 +36,16 @@ Fused ReadFused(Plan& p, size_t sum, float eps) {
   return f;
 }
 
-// The weight at input `i` for output columns `n`; `has_bias`: a bias input follows the scales.
-NbitsWeight WeightAt(Plan& p, size_t i, bool has_bias, int64_t n) {
-  return {.w = p.In(i), .scales = p.In(i + 1), .bias = has_bias ? p.In(i + 2) : nullptr, .n = U32(n)};
+// What follows a weight and its scales among the inputs.
+enum class Form { kNothing, kBias, kZerosAndBias };
+size_t InputsOf(Form form) { return 2 + static_cast<size_t>(form); }
+
+// The weight at input `i` for output columns `n`.
+NbitsWeight WeightAt(Plan& p, size_t i, Form form, int64_t n) {
+  NbitsWeight w{.w = p.In(i), .scales = p.In(i + 1), .n = U32(n)};
+  if (form == Form::kZerosAndBias) w.zeros = p.In(i + 2);
+  if (form != Form::kNothing) w.bias = p.In(i + InputsOf(form) - 1);
+  return w;
 }
 
 Shape WithColumns(Shape lead, int64_t n) {
@@ -64,59 +75,96 @@ bool OneDispatch(Plan& p, const NbitsFew& few) {
   return (wanted || IsForced("nbits_fused")) && CanRunNbitsFew(p.Device(), few);
 }
 
-void Qkv(Plan& p) {
-  Fused f = ReadFused(p, 3, 1e-6f);
+// Reads weights from input 3 on, creates outputs 0, 1, ... and runs the products.
+void RunGroup(Plan& p, Fused& f, Form form, std::span<const int64_t> columns) {
   NbitsFew& few = f.few;
-  // Newer schemas have a bias after each pair of weights and scales.
-  const bool has_bias = p.InCount() > 9;
-  const size_t step = has_bias ? 3 : 2;
-  const int64_t nq = p.Attr("Nq", 0), nkv = p.Attr("Nkv", 0);
   NbitsWeight* weights[] = {&few.first.weight, &few.more[0], &few.more[1]};
-  for (size_t i = 0; i < 3; ++i) {
-    *weights[i] = WeightAt(p, 3 + i * step, has_bias, i == 0 ? nq : nkv);
-    weights[i]->y = p.Out(i, WithColumns(f.lead, weights[i]->n));
+  for (size_t i = 0; i < columns.size(); ++i) {
+    *weights[i] = WeightAt(p, 3 + i * InputsOf(form), form, columns[i]);
+    weights[i]->y = p.Out(i, WithColumns(f.lead, columns[i]));
   }
   if (few.first.m == 0) return;
   if (OneDispatch(p, few)) return RunNbitsFew(p, few);
   NbitsProduct one = few.first;
   one.x = Normalise(p, few);
-  for (const NbitsWeight* w : weights) {
-    one.weight = *w;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    one.weight = *weights[i];
     MultiplyNbits(p, one);
   }
 }
 
-void Mlp(Plan& p) {
-  Fused f = ReadFused(p, 1, 1e-5f);
+struct Activation {
+  std::string_view name;
+  const char* code;
+};
+constexpr Activation kActivations[] = {
+    {"silu", "fn activate(v: f32) -> f32 { return v / (1.0 + exp(min(-v, 80.0))); }"},
+    // v * sigmoid(2 u) with u = sqrt(2 / pi) (v + 0.044715 v^3), which is 0.5 v (1 + tanh(u)).
+    {"gelu_tanh",
+     "fn activate(v: f32) -> f32 { return v / (1.0 + exp(min(-1.59576912 * (v + 0.044715 * v * v * v), "
+     "80.0))); }"},
+};
+
+const char* ActivationCode(std::string_view name) {
+  for (const Activation& a : kActivations)
+    if (a.name == name) return a.code;
+  return nullptr;
+}
+
+// Reads the gate's weight at input 3 and the other one after it, and runs both products and what joins them.
+void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   NbitsFew& few = f.few;
-  few.gated = true;
-  const int64_t n = p.Attr("N", 0);
-  few.first.weight = WeightAt(p, 3, true, n);
-  few.more[0] = WeightAt(p, 6, true, n);
-  few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
+  few.activate = ActivationCode(p.Attr("activation", "silu"));
+  few.first.weight = WeightAt(p, 3, form, n);
+  few.more[0] = WeightAt(p, 3 + InputsOf(form), form, n);
+  const Tensor* y = few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
   if (few.first.m == 0) return;
   if (OneDispatch(p, few)) return RunNbitsFew(p, few);
-  const Tensor* y = few.first.weight.y;
   NbitsProduct one = few.first;
   one.x = Normalise(p, few);
-  one.weight.y = p.Scratch(y->type, y->shape);
-  MultiplyNbits(p, one);
-  NbitsProduct up = one;
-  up.weight = few.more[0];
-  up.weight.y = p.Scratch(y->type, y->shape);
-  MultiplyNbits(p, up);
+  const Tensor* results[2];
+  for (size_t i = 0; i < 2; ++i) {
+    one.weight = i == 0 ? few.first.weight : few.more[0];
+    one.weight.y = results[i] = p.Scratch(y->type, y->shape);
+    MultiplyNbits(p, one);
+  }
   const uint32_t width = y->count() % 4 == 0 ? 4 : 1;
-  Dispatch d{.shader = "silu_times",
-             .in = {{"gate", one.weight.y, width}, {"up", up.weight.y, width}},
+  Dispatch d{.shader = "gated",
+             .consts = {{"ACTIVATE", Code{few.activate}}},
+             .in = {{"gate", results[0], width}, {"up", results[1], width}},
              .out = {{"y", y, width}},
              .params = {{"size", U32(y->count())}}};
   d.grid = {CeilDiv<int64_t>(y->count(), 64 * PerThread(d.out[0]))};
   p.Run(d);
 }
 
+void Qkv(Plan& p) {
+  Fused f = ReadFused(p, 3, 1e-6f);
+  const int64_t kv = p.Attr("Nkv", 0);
+  const int64_t columns[] = {p.Attr("Nq", 0), kv, kv};
+  // Newer schemas have a bias after each pair of weights and scales.
+  RunGroup(p, f, p.InCount() > 9 ? Form::kBias : Form::kNothing, columns);
+}
+
+void Mlp(Plan& p) {
+  Fused f = ReadFused(p, 1, 1e-5f);
+  RunGated(p, f, Form::kBias, p.Attr("N", 0));
+}
+
+void Group(Plan& p) {
+  Fused f = ReadFused(p, 3, 0);
+  RunGroup(p, f, Form::kZerosAndBias, p.Attributes().Ints("N"));
+}
+
+void Gated(Plan& p) {
+  Fused f = ReadFused(p, 1, 0);
+  RunGated(p, f, Form::kZerosAndBias, p.Attributes().Ints("N")[0]);
+}
+
 std::string Declines(const NodeView& n) {
   const std::string activation = n.attrs.String("activation", "silu");
-  if (activation != "silu") return Join("activation is '", activation, "'; the kernel applies silu");
+  if (ActivationCode(activation) == nullptr)
+    return Join("activation is '", activation, "'; kernels apply silu and gelu_tanh");
   return DeclineNbits(n.Attr("bits", 4), n.Attr("block_size", 32));
 }
 
@@ -131,6 +179,8 @@ const Register ops{
      .types = "T1: f32 f16; T2: u8",
      .plan = Mlp,
      .declines = Declines},
+    {.domain = kFusedDomain, .name = "MatMulNBitsGroup", .types = "T1: f32 f16", .plan = Group},
+    {.domain = kFusedDomain, .name = "MatMulNBitsGated", .types = "T1: f32 f16", .plan = Gated},
 };
 
 }  // namespace

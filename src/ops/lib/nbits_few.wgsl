@@ -53,15 +53,34 @@ fn store(matrix: u32, at: u32, v: f32) {
   y_put(at, v);
 }
 
-// The zero point of a block of the first weight, in units of q.
-fn zero_point(column: u32, block: u32) -> f32 {
+#if ZEROS_U8
+fn zeros_word(matrix: u32, at: u32) -> u32 {
+#if TWO
+  if (matrix == 1u) { return zeros1[at]; }
+#endif
+#if THREE
+  if (matrix == 2u) { return zeros2[at]; }
+#endif
+  return zeros[at];
+}
+#endif
+
+// The zero point of a block of a weight, in units of q.
+fn zero_point(matrix: u32, column: u32, block: u32) -> f32 {
 #if ZEROS_U8
   let bit = block * BITS;
   let byte = column * ((params.blocks * BITS + 7u) / 8u) + bit / 8u;
-  return f32((zeros[byte / 4u] >> (8u * (byte % 4u) + bit % 8u)) & ((1u << BITS) - 1u));
+  return f32((zeros_word(matrix, byte / 4u) >> (8u * (byte % 4u) + bit % 8u)) & ((1u << BITS) - 1u));
 #else
 #if ZEROS_T
-  return zeros_get(column * params.blocks + block);
+  let at = column * params.blocks + block;
+#if TWO
+  if (matrix == 1u) { return zeros1_get(at); }
+#endif
+#if THREE
+  if (matrix == 2u) { return zeros2_get(at); }
+#endif
+  return zeros_get(at);
 #else
   return f32(1u << (BITS - 1u));
 #endif
