@@ -7,6 +7,7 @@
 #include "ep/capture_rules.h"
 #include "ep/cpu_preferred.h"
 #include "ep/explain.h"
+#include "ep/fuse.h"
 #include "ep/match.h"
 #include "ep/node.h"
 
@@ -90,15 +91,42 @@ void PrepareCapture(const Session& session, std::vector<Candidate>& nodes) {
         Join("The model cannot be captured (enableGraphCapture): ", obstacle, "."));
 }
 
-void Claim(const Candidate& node, OrtEpGraphSupportInfo* support) {
-  if (!node.on_device) return Ok(api.ep->EpGraphSupportInfo_AddSingleNode(support, node.node.node));
+// ORT hands the nodes over as one, to be compiled.
+void ClaimTogether(Session& session, std::vector<Candidate>& nodes, FusedNodes fused,
+                   OrtEpGraphSupportInfo* support) {
+  std::vector<const OrtNode*> list;
+  for (const size_t n : fused.nodes) list.push_back(nodes[n].node.node);
   const OrtNodeFusionOptions options{.ort_version_supported = kOrtApi, .drop_constant_initializers = false};
-  Ok(api.ep->EpGraphSupportInfo_AddNodesToFuse(support, &node.node.node, 1, &options));
+  Ok(api.ep->EpGraphSupportInfo_AddNodesToFuse(support, list.data(), list.size(), &options));
+  for (const std::string& out : fused.fusion.out)
+    if (!out.empty()) session.fusions[out] = fused.fusion;
+}
+
+// Claims what Daybreak runs: fusions, nodes that are compiled alone, and nodes with a kernel.
+void Claim(Session& session, std::vector<Candidate>& nodes, OrtEpGraphSupportInfo* support) {
+  session.fusions.clear();
+  std::vector<FusedNodes> fusions;
+  if (session.options.Flag("enableFusion")) fusions = FindFusions(nodes);
+  for (FusedNodes& fused : fusions) {
+    for (const size_t n : fused.nodes) {
+      nodes[n].fused = fused.fusion.row->name;
+      nodes[n].group = fused.fusion.name;
+    }
+    ClaimTogether(session, nodes, std::move(fused), support);
+  }
+  for (size_t n = 0; n < nodes.size(); ++n) {
+    const Candidate& node = nodes[n];
+    if (node.row == nullptr || !node.fused.empty()) continue;
+    if (node.on_device)
+      ClaimTogether(session, nodes, {Alone(node), {n}}, support);
+    else
+      Ok(api.ep->EpGraphSupportInfo_AddSingleNode(support, node.node.node));
+  }
 }
 
 }  // namespace
 
-void ClaimNodes(const Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support) {
+void ClaimNodes(Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support) {
   std::vector<Candidate> nodes = ReadGraph(session, graph);
   if (session.cpu_fallback) PreferCpu(nodes, session.capture);
   if (session.capture) PrepareCapture(session, nodes);
@@ -106,9 +134,8 @@ void ClaimNodes(const Session& session, const OrtGraph* graph, OrtEpGraphSupport
     if (node.row == nullptr) continue;
     if (std::string reason = LookUpReason(support, node.node.node); !reason.empty())
       node.Decline(std::move(reason));
-    else
-      Claim(node, support);
   }
+  Claim(session, nodes, support);
   Explain(session, nodes);
 }
 

@@ -1,29 +1,48 @@
 #include "ep/compiled.h"
 
-#include "ep/match.h"
-#include "ep/node.h"
+#include <algorithm>
+
 #include "ep/plan.h"
 #include "ep/rows.h"
+#include "ep/uses.h"
 
 namespace daybreak {
 namespace {
 
+std::vector<std::string> NamesOf(const std::vector<const OrtValueInfo*>& values) {
+  std::vector<std::string> names;
+  for (const OrtValueInfo* v : values) names.push_back(NameOf(v));
+  return names;
+}
+
+// For each value that the operator names, its place among those of the node that ORT runs; -1: absent.
+std::vector<int> PlacesOf(const std::vector<std::string>& wanted, const std::vector<std::string>& given) {
+  std::vector<int> places;
+  for (const std::string& name : wanted) {
+    const auto found = std::find(given.begin(), given.end(), name);
+    Check(name.empty() || found != given.end(), "The fused node does not have the value '", name, "'.");
+    places.push_back(name.empty() ? -1 : static_cast<int>(found - given.begin()));
+  }
+  return places;
+}
+
 struct Compiled : OrtNodeComputeInfo, Home {
-  Compiled(Session& session, const OrtNode* given) : OrtNodeComputeInfo{} {
-    GraphNode read = ReadNode(session, given);
-    const Match match = FindRow(read.view);
-    Check(match.row != nullptr, "Node '", read.view.name, "' cannot be compiled: ", match.reason, ".");
+  Compiled(Session& session, const Fusion& fusion, const std::vector<std::string>& inputs,
+           const std::vector<std::string>& outputs)
+      : OrtNodeComputeInfo{} {
     node.session = &session;
-    node.row = match.row;
-    node.name = read.view.name;
-    node.tag = {node.name.c_str(), match.row->name};
-    node.since = read.view.since;
-    node.attrs = std::move(read.view.attrs);
-    node.host_in.resize(read.in.size());
-    node.mirror = true;
-    for (const ValueInfo& out : read.view.out) node.out_types.push_back(out.type);
-    node.host_out.resize(read.out.size());
-    for (const size_t i : ParseIndices(match.row->host_out))
+    node.row = fusion.row;
+    node.name = fusion.name;
+    node.tag = {node.name.c_str(), node.row->name};
+    node.since = fusion.since;
+    node.attrs = fusion.attrs;
+    node.in_at = PlacesOf(fusion.in, inputs);
+    node.out_at = PlacesOf(fusion.out, outputs);
+    node.host_in.resize(fusion.in.size());
+    node.mirror = fusion.mirror;
+    node.out_types = fusion.out_types;
+    node.host_out.resize(fusion.out.size());
+    for (const size_t i : ParseIndices(node.row->host_out))
       if (i < node.host_out.size()) node.host_out[i] = true;
 
     ort_version_supported = kOrtApi;
@@ -42,14 +61,17 @@ struct Compiled : OrtNodeComputeInfo, Home {
 
 }  // namespace
 
-void CompileNodes(Session& session, const OrtGraph* const* graphs, size_t count,
+void CompileNodes(Session& session, const OrtNode* const* fused, size_t count,
                   OrtNodeComputeInfo** compiled) {
   for (size_t i = 0; i < count; ++i) {
-    const size_t nodes = Get<size_t>(api.ort->Graph_GetNumNodes, graphs[i]);
-    Check(nodes == 1, "A subgraph of ", nodes, " nodes cannot be compiled.");
-    const OrtNode* node = nullptr;
-    Ok(api.ort->Graph_GetNodes(graphs[i], &node, 1));
-    compiled[i] = new Compiled(session, node);
+    std::vector<const OrtValueInfo*> in(Get<size_t>(api.ort->Node_GetNumInputs, fused[i]));
+    if (!in.empty()) Ok(api.ort->Node_GetInputs(fused[i], in.data(), in.size()));
+    std::vector<const OrtValueInfo*> out(Get<size_t>(api.ort->Node_GetNumOutputs, fused[i]));
+    Ok(api.ort->Node_GetOutputs(fused[i], out.data(), out.size()));
+    const auto found = session.fusions.find(NameOf(out.at(0)));
+    Check(found != session.fusions.end(), "The node of '", NameOf(out.at(0)),
+          "' was not claimed as a fusion.");
+    compiled[i] = new Compiled(session, found->second, NamesOf(in), NamesOf(out));
   }
 }
 

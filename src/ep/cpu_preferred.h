@@ -16,6 +16,7 @@ struct Candidate {
   std::string reason;          // why it is left
   bool has_subgraphs = false;  // control flow
   bool on_device = false;      // outputs that the row writes on the CPU go to the device
+  std::string fused, group;    // operator and name of the fusion that it is part of
 
   void Decline(std::string why) {
     row = nullptr;

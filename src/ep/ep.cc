@@ -26,9 +26,9 @@ struct Ep : OrtEp, Home {
     OrtEp::GetCapability = [](OrtEp* self, const OrtGraph* graph, OrtEpGraphSupportInfo* support) noexcept {
       return Guard([&] { ClaimNodes(*Of(self).session, graph, support); });
     };
-    Compile = [](OrtEp* self, const OrtGraph** graphs, const OrtNode**, size_t count,
+    Compile = [](OrtEp* self, const OrtGraph**, const OrtNode** fused, size_t count,
                  OrtNodeComputeInfo** compiled, OrtNode**) noexcept {
-      return Guard([&] { CompileNodes(*Of(self).session, graphs, count, compiled); });
+      return Guard([&] { CompileNodes(*Of(self).session, fused, count, compiled); });
     };
     ReleaseNodeComputeInfos = [](OrtEp*, OrtNodeComputeInfo** compiled, size_t count) noexcept {
       ReleaseNodes(compiled, count);

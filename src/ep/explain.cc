@@ -26,9 +26,12 @@ std::string Line(const Session& session, const Candidate& node) {
   const NodeView& view = node.node.view;
   std::string ep = session.ep_name;
   if (node.row == nullptr) ep = node.assigned.empty() ? "CPUExecutionProvider" : node.assigned;
+  const std::string fused =
+      node.fused.empty() ? ""
+                         : Join(", \"fused\": ", Quoted(node.fused), ", \"group\": ", Quoted(node.group));
   return Join("{\"node\": ", Quoted(view.name), ", \"op\": ", Quoted(view.op),
               ", \"domain\": ", Quoted(view.domain), ", \"ep\": ", Quoted(ep),
-              ", \"reason\": ", Quoted(node.reason), "}\n");
+              ", \"reason\": ", Quoted(node.reason), fused, "}\n");
 }
 
 }  // namespace

@@ -25,6 +25,10 @@ constexpr OptionDef kOptions[] = {
      "the same "
      "addresses (IoBinding)."},
     {"forceCpuNodeNames", "", kText, true, "Names of nodes that stay on the CPU, separated by newlines."},
+    {"enableFusion", "1", kFlag, true,
+     "Run nodes that one kernel computes as one node (docs/architecture.md). ONNX Runtime does not write a "
+     "model with such "
+     "nodes to `optimized_model_filepath`: set 0 for that."},
     {"kvCacheQuantizationBits", "0", kInteger, true, "Only 0: the KV cache keeps the model's type.", "0"},
     {"multiRotaryCacheConcatOffset", "0", kInteger, true,
      "Only 0: the model has one cos/sin cache, or chooses between several itself.", "0"},
@@ -48,9 +52,11 @@ constexpr OptionDef kOptions[] = {
     {"cacheDir", "", kText, true,
      "Folder for compiled pipelines; empty: the user's cache folder; `off`: keep nothing on disk."},
     {"explainFile", "", kText, true,
-     "File that gets one line of JSON for each node at session creation: `node`, `op`, `domain`, `ep` and, "
-     "when "
-     "Daybreak does not run it, `reason`."},
+     "File that gets one line of JSON for each node at session creation: `node`, `op`, `domain`, `ep`, "
+     "`reason` "
+     "(why Daybreak does not run it) and, for nodes that run as one, `fused` (the operator that computes "
+     "them) and "
+     "`group` (the name that they share)."},
     {"preferredLayout", "NCHW", kChoice, false, "No effect: kernels take NCHW.", "NCHW|NHWC"},
     {"sessionBufferPoolGenerations", "1", kInteger, false, kPool, "", 0, kMax},
     {"enableInt64", "0", kFlag, false, "No effect: 64-bit integers are exact and always on the GPU."},

@@ -18,6 +18,9 @@ void ReadHeader(const OrtValue* value, Tensor& tensor) {
   for (size_t d = 0; d < rank; ++d) tensor.shape.push_back(dims[d]);
 }
 
+// ORT's index of the node's input or output i.
+int At(const std::vector<int>& places, size_t i) { return places.empty() ? static_cast<int>(i) : places[i]; }
+
 bool IsOnCpu(const OrtValue* value) {
   return api.ep->MemoryDevice_GetDeviceType(api.ep->Value_GetMemoryDevice(value)) ==
          OrtMemoryInfoDeviceType_CPU;
@@ -102,8 +105,9 @@ void RunPlan::Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu)
 }
 
 bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
+  const int at = At(node_.in_at, i);
   const OrtValue* value = nullptr;
-  Ok(api.ort->KernelContext_GetInput(context_, i, &value));
+  if (at >= 0) Ok(api.ort->KernelContext_GetInput(context_, static_cast<size_t>(at), &value));
   if (value == nullptr) return false;
   try {
     ReadHeader(value, tensor);
@@ -135,7 +139,8 @@ const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
     return &entry.tensor;
   }
   OrtValue* value = nullptr;
-  Ok(api.ort->KernelContext_GetOutput(context_, i, shape.data(), shape.size(), &value));
+  const auto at = static_cast<size_t>(At(node_.out_at, i));
+  Ok(api.ort->KernelContext_GetOutput(context_, at, shape.data(), shape.size(), &value));
   Check(value != nullptr, "Output ", i, " is not there.");
   Tensor& tensor = entry.tensor;
   tensor.type = node_.out_types[i];

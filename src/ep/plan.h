@@ -17,10 +17,11 @@ struct NodeFacts {
   NodeTag tag;
   int since = 0;
   Attrs attrs;
-  std::vector<bool> host_in;        // by input: read on the CPU
-  std::vector<bool> host_out;       // by output: written on the CPU
-  bool mirror = false;              // and those are brought to the device afterwards
-  std::vector<DType> out_types;     // by output; kUndefined where the model omits the output
+  std::vector<int> in_at, out_at;  // by input and output: ORT's index, -1 where absent; empty: the same index
+  std::vector<bool> host_in;       // by input: read on the CPU
+  std::vector<bool> host_out;      // by output: written on the CPU
+  bool mirror = false;             // and those are brought to the device afterwards
+  std::vector<DType> out_types;    // by output; kUndefined where the model omits the output
   std::map<size_t, Tensor> packed;  // what prepacking made, by input
 };
 
@@ -86,7 +87,7 @@ class RunPlan final : public DevicePlan {
   void Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu);
 
   OrtKernelContext* context_;
-  Entries<10> in_;
+  Entries<16> in_;
   Entries<4> out_;
   std::vector<std::vector<uint8_t>> fetched_;                    // inputs that had to come from the device
   std::vector<std::pair<std::vector<uint8_t>, void*>> mirrors_;  // CPU bytes of outputs, and where they go

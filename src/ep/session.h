@@ -1,11 +1,13 @@
 // What the parts of one session share.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "ep/api.h"
+#include "ep/fusion.h"
 #include "ep/options.h"
 #include "ep/slot.h"
 #include "gpu/device.h"
@@ -24,6 +26,8 @@ struct Session {
   const OrtLogger* logger = nullptr;
   bool cpu_fallback = true;  // session.disable_cpu_ep_fallback is not set
   RunContext run;            // of the run that is going on
+  std::map<std::string, Fusion>
+      fusions;  // claimed in the graph that ORT asked for last, by name of an output
 
   bool capture = false;          // enableGraphCapture
   std::vector<void*> constants;  // device memory with CPU values that the recording reads
