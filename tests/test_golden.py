@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,18 @@ def test_greedy_decoding(dtype: str, models: Models, prompts: list[list[int]], d
         report = check_tokens(tokens, want, float(np.abs(logits - want).max()))
         print(f"{dtype} {question!r}: {report}; largest relative error of a logit {worst:.2e}")
         assert worst <= RELATIVE[dtype]
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "separate"])
+def test_fused_nodes(packed: bool, models: Models, daybreak: Daybreak) -> None:
+    """Each layer runs its norms, projections and activation as two nodes, beside attention and two products."""
+    lines = daybreak.explain(str(models.path("f16", packed=packed) / "model.onnx"))
+    groups = Counter(op for op, _ in {(x["fused"], x["group"]) for x in lines if "fused" in x})
+    assert groups == {"MatMulNBitsGroup": 30, "MatMulNBitsGated": 30}
+    alone = Counter(
+        line["op"] for line in lines if "fused" not in line and line["node"].startswith("/model/layers.")
+    )
+    assert alone == {"GroupQueryAttention": 30, "MatMulNBits": 60, "SkipSimplifiedLayerNormalization": 1}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnxruntime as ort
@@ -19,13 +19,18 @@ _EXPLAIN_OPTION = "explainFile"
 
 @dataclass(frozen=True)
 class Node:
-    """A node after ONNX Runtime's optimisations; `reason` says why Daybreak left it to another provider."""
+    """A node as the providers were asked for it; `reason` says why Daybreak left it to another provider.
+
+    Nodes that Daybreak runs as one have the same `group`, and `fused` is the operator that computes them.
+    """
 
     name: str
     op: str
     domain: str
     ep: str
     reason: str = ""
+    fused: str = ""
+    group: str = ""
 
 
 def recording() -> ort.SessionOptions:
@@ -65,23 +70,20 @@ def explain(model: Path, device: int = 0, options: Mapping[str, str] | None = No
             options={**(options or {}), _EXPLAIN_OPTION: str(file)},
             session_options=recording(),
         )
-        reasons = _read_reasons(file)
-    nodes = assigned(session)
-    return [
-        Node(
-            n.name,
-            n.op,
-            n.domain,
-            n.ep,
-            "" if n.ep in (EP_NAME, OWN_EP_NAME) else reasons.get((n.name, n.op), ""),
-        )
-        for n in nodes
-    ]
+        lines = _read_lines(file)
+    result = []
+    for n in assigned(session):
+        line = lines.get((n.name, n.op), {})
+        if n.ep in (EP_NAME, OWN_EP_NAME):
+            line = {key: value for key, value in line.items() if key in ("fused", "group")}
+        shown = {key: line.get(key, "") for key in ("reason", "fused", "group")}
+        result.append(replace(n, **shown))
+    return result
 
 
-def _read_reasons(file: Path) -> dict[tuple[str, str], str]:
-    """Decline reasons by (node name, operator); the last line of a node counts."""
+def _read_lines(file: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """What the plugin says by (node name, operator); the last line of a node counts."""
     if not file.is_file():
         return {}
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {(line["node"], line["op"]): line.get("reason", "") for line in lines}
+    return {(line["node"], line["op"]): line for line in lines}

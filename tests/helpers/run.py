@@ -109,7 +109,7 @@ class Daybreak:
             so.add_session_config_entry(key, value)
         return ort.InferenceSession(model, so, enable_fallback=0)
 
-    def explain(self, model: bytes, options: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    def explain(self, model: bytes | str, options: Mapping[str, str] | None = None) -> list[dict[str, str]]:
         """Who runs which node and why, as the plugin tells it: node, op, domain, ep, reason."""
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "explain")

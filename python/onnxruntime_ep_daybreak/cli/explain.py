@@ -27,7 +27,7 @@ def command(
         for node in found:
             print(json.dumps(asdict(node)))
         return
-    out.print(_list(found) if nodes else _summary(found))
+    out.print(_without_empty(_list(found) if nodes else _summary(found)))
     totals = Counter(node.ep for node in found)
     out.print(", ".join(f"{short(ep)}: {n} nodes" for ep, n in totals.most_common()), highlight=False)
 
@@ -37,18 +37,26 @@ def _op(node: Node) -> str:
 
 
 def _list(nodes: list[Node]) -> Table:
-    table = Table("node", "operator", "provider", "reason")
+    table = Table("node", "operator", "provider", "runs in", "reason")
     for node in nodes:
-        table.add_row(node.name, _op(node), short(node.ep), node.reason)
+        place = f"{node.fused} {node.group}" if node.fused else ""
+        table.add_row(node.name, _op(node), short(node.ep), place, node.reason)
     return table
 
 
 def _summary(nodes: list[Node]) -> Table:
-    """One row for each operator, provider and reason, with the first such node as the example."""
-    groups: dict[tuple[str, str, str], list[Node]] = {}
+    """One row for each operator, provider, fusion and reason, with the first such node as the example."""
+    groups: dict[tuple[str, str, str, str], list[Node]] = {}
     for node in nodes:
-        groups.setdefault((node.ep, _op(node), node.reason), []).append(node)
-    table = Table("provider", "operator", "nodes", "example", "reason")
-    for (ep, op, reason), members in sorted(groups.items()):
-        table.add_row(short(ep), op, str(len(members)), members[0].name, reason)
+        groups.setdefault((node.ep, _op(node), node.fused, node.reason), []).append(node)
+    table = Table("provider", "operator", "nodes", "example", "runs in", "reason")
+    for (ep, op, fused, reason), members in sorted(groups.items()):
+        place = f"{len({n.group for n in members})} {fused}" if fused else ""
+        table.add_row(short(ep), op, str(len(members)), members[0].name, place, reason)
+    return table
+
+
+def _without_empty(table: Table) -> Table:
+    """Without the column of fusions where there are none."""
+    table.columns = [c for c in table.columns if c.header != "runs in" or any(c.cells)]
     return table
