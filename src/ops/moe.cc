@@ -203,11 +203,13 @@ void Tile(Plan& p, const Mixture& q) {
 
 constexpr auto kAlways = [](const DeviceInfo&, const Mixture&) { return true; };
 
-// Tiles pay when several slots share an expert.
+// Tiles pay when several slots share an expert; a processor, whose caches hold the weights, does better
+// without.
 constexpr Variant<Mixture> kVariants[] = {
-    {"moe_few", kAlways,
-     [](const DeviceInfo&, const Mixture& q) {
-       return q.routes.tokens <= 8 || q.routes.tokens * q.routes.top <= 4 * q.routes.count;
+    {"moe_few", [](const DeviceInfo& d, const Mixture& q) { return q.routes.tokens <= TokensAtOnce(d, q); },
+     [](const DeviceInfo& d, const Mixture& q) {
+       return q.routes.tokens <= 8 || q.routes.tokens * q.routes.top <= 4 * q.routes.count ||
+              d.device_class == DeviceClass::kSoftware;
      },
      Few},
     {"moe_tile", kAlways, kAlways, Tile},
