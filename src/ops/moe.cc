@@ -179,7 +179,9 @@ uint32_t TokensAtOnce(const DeviceInfo& device, const Mixture& q) {
   return static_cast<uint32_t>(std::clamp<uint64_t>(bytes / token, 1, std::max(q.routes.tokens, 1u)));
 }
 
-void Tile(Plan& p, const Mixture& q) {
+// `matrix`: on matrix units.
+void RunTiles(Plan& p, const Mixture& q, bool matrix) {
+  const auto multiply = matrix ? MultiplyTilesOnMatrixUnits : MultiplyTiles;
   const uint32_t most = TokensAtOnce(p.Device(), q);
   const int64_t slots = int64_t{most} * q.routes.top;
   ExpertProduct fc1 = q.fc1, fc2 = q.fc2;
@@ -187,9 +189,9 @@ void Tile(Plan& p, const Mixture& q) {
   fc2.y = p.Scratch(DType::kF32, {slots, q.hidden});
   for (uint32_t first = 0; first < q.routes.tokens; first += most) {
     const uint32_t tokens = std::min(most, q.routes.tokens - first);
-    const SlotTiles tiles = SortSlots(p, q.routes, first, tokens);
-    MultiplyTiles(p, fc1, tiles, true);
-    MultiplyTiles(p, fc2, tiles, false);
+    const SlotTiles tiles = SortSlots(p, q.routes, first, tokens, matrix);
+    multiply(p, fc1, tiles, true);
+    multiply(p, fc2, tiles, false);
     p.Run({.shader = "moe_combine",
            .in = {{"parts", fc2.y}, {"shares", q.routes.shares}},
            .out = {{"y", q.y}},
@@ -199,6 +201,13 @@ void Tile(Plan& p, const Mixture& q) {
                       {"first", tiles.first}},
            .grid = {CeilDiv(int64_t{tokens} * q.hidden, int64_t{64})}});
   }
+}
+
+void Tile(Plan& p, const Mixture& q) { RunTiles(p, q, false); }
+void Matrix(Plan& p, const Mixture& q) { RunTiles(p, q, true); }
+
+bool FitsMatrix(const DeviceInfo& device, const Mixture& q) {
+  return q.x->type == DType::kF16 && FitsMatrixUnits(device, q.fc1) && FitsMatrixUnits(device, q.fc2);
 }
 
 constexpr auto kAlways = [](const DeviceInfo&, const Mixture&) { return true; };
@@ -212,6 +221,7 @@ constexpr Variant<Mixture> kVariants[] = {
               d.device_class == DeviceClass::kSoftware;
      },
      Few},
+    {"moe_matrix", FitsMatrix, kAlways, Matrix},
     {"moe_tile", kAlways, kAlways, Tile},
 };
 

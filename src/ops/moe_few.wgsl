@@ -1,11 +1,12 @@
 // A projection for few tokens: each load of a weight serves one slot (a token's place for one of its experts). A team
 // of TEAM threads computes COLUMNS columns; the slots of a job lie end to end along K, so that a token's experts are
-// summed where they are multiplied (MIXED). Columns and quads are written out: what a loop indexes leaves the registers.
+// summed where they are multiplied (MIXED). Columns and quads are written out: what loops index leaves the registers.
 //   x, weights as in lib/moe_expert.wgsl; experts [slots]; shares? [slots] (shares of the slots)  ->  y [jobs][n]
 //   consts: WG, TEAM, COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), QUADS_2, QUADS_4, QUADS_8 (4 weights each a
 //     load), MIXED; those of lib/team_sum.wgsl
 //   params: parts (slots a job), share (slots that share a row of x), tiles
 #include "lib/moe_expert.wgsl"
+#include "lib/moe_row.wgsl"
 #include "lib/team_sum.wgsl"
 
 const COLUMNS = select(select(1u, 2u, COLUMNS_2), 4u, COLUMNS_4);

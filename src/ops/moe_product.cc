@@ -9,26 +9,7 @@ namespace {
 
 constexpr uint32_t kTileSide = 64;
 
-// How rows of weights are read: `words` u32 a load, from aligned addresses or from any.
-struct Loads {
-  uint32_t words;
-  bool aligned;
-  uint32_t runs;  // loads a row
-};
-
-// `widest`: u32 of a load where rows allow it.
-Loads LoadsOf(const ExpertProduct& q, uint32_t widest) {
-  const uint32_t row_bits = q.k * q.bits;
-  uint32_t words = widest;
-  if (q.block != 0) words = std::min(words, std::max(q.block * q.bits / 32, 1u));
-  const uint32_t least = std::max(q.bits / 8, 1u);  // a load holds at least four weights
-  while (words > least && row_bits % (32 * words) != 0) words /= 2;
-  const bool aligned = row_bits % (32 * words) == 0;
-  if (!aligned) words = least;
-  return {.words = words, .aligned = aligned, .runs = CeilDiv(row_bits, 32 * words)};
-}
-
-void AddMatrix(Dispatch& d, const ExpertMatrix& m, const Loads& loads, bool second) {
+void AddMatrix(Dispatch& d, const ExpertMatrix& m, const ExpertLoads& loads, bool second) {
   const uint32_t width = loads.aligned ? loads.words : 1;
   d.in.push_back({second ? "w1" : "w", m.w, width, View::kWords});
   if (m.scales) d.in.push_back({second ? "scales1" : "scales", m.scales});
@@ -45,44 +26,6 @@ void AddQuantised(Dispatch& d, const ExpertProduct& q) {
   const uint32_t row = by_row ? 8 * U32(zeros->shape[2]) : q.bits;
   d.params.push_back({"zero_row", row});
   d.params.push_back({"zero_expert", by_row ? row * q.rows() : 8 * U32(zeros->shape[1])});
-}
-
-// What lib/moe_expert.wgsl needs.
-Dispatch Start(const char* shader, const ExpertProduct& q, const Loads& loads) {
-  constexpr const char* kWords[] = {"", "u32", "vec2<u32>", "", "vec4<u32>"};
-  const bool quantised = q.bits <= 8, x4 = q.k % 4 == 0;
-  Dispatch d{.shader = shader,
-             .consts = {{"BITS", q.bits},
-                        {"QUANTISED", quantised},
-                        {"HALVES", q.bits == 16},
-                        {"WORDS", loads.words},
-                        {"WIDE", loads.words > 1},
-                        {"words_t", kWords[loads.words]},
-                        {"ALIGNED", loads.aligned},
-                        {"X4", x4},
-                        {"GATED", q.gate != Gate::kNone},
-                        {"INTERLEAVED", q.gate == Gate::kInterleaved},
-                        {"SECOND", q.gate == Gate::kSecond},
-                        {"ZEROS", q.first.zeros != nullptr},
-                        {"ZEROS1", q.second.zeros != nullptr},
-                        {"ANY_ZEROS", q.first.zeros || q.second.zeros},
-                        {"BIAS", q.first.bias != nullptr},
-                        {"BIAS1", q.second.bias != nullptr},
-                        {"functions", Code{q.functions}}},
-             .in = {{"x", q.x, x4 ? 4u : 1u}},
-             .out = {{"y", q.y}},
-             .params = {{"k", q.k}, {"n", q.n}, {"runs", loads.runs}, {"share", q.share}}};
-  AddMatrix(d, q.first, loads, false);
-  if (q.second.w) AddMatrix(d, q.second, loads, true);
-  if (quantised) AddQuantised(d, q);
-  if (!loads.aligned) {
-    d.params.push_back({"row_bytes", q.k * q.bits / 8});
-    d.params.push_back({"last_word", U32(CeilDiv<int64_t>(static_cast<int64_t>(q.first.w->bytes()), 4)) - 1});
-  }
-  if (q.swiglu)
-    for (const Param& param : {Param{"alpha", q.alpha}, {"beta", q.beta}, {"limit", q.limit}})
-      d.params.push_back(param);
-  return d;
 }
 
 // A team of `lanes` threads computes `columns` columns.
@@ -108,11 +51,66 @@ Team TeamOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t runs, uin
   return t;
 }
 
+// A dispatch of a kernel that reads x as numbers, by four where rows allow it.
+Dispatch Start(const char* shader, const ExpertProduct& q, const ExpertLoads& loads) {
+  const bool x4 = q.k % 4 == 0;
+  Dispatch d = StartExperts(shader, q, loads, {"x", q.x, x4 ? 4u : 1u});
+  d.consts.push_back({"X4", x4});
+  return d;
+}
+
 }  // namespace
+
+ExpertLoads LoadsOf(const ExpertProduct& q, uint32_t widest) {
+  const uint32_t row_bits = q.k * q.bits;
+  uint32_t words = widest;
+  if (q.block != 0) words = std::min(words, std::max(q.block * q.bits / 32, 1u));
+  const uint32_t least = std::max(q.bits / 8, 1u);  // a load holds at least four weights
+  while (words > least && row_bits % (32 * words) != 0) words /= 2;
+  const bool aligned = row_bits % (32 * words) == 0;
+  if (!aligned) words = least;
+  return {.words = words, .aligned = aligned, .runs = CeilDiv(row_bits, 32 * words)};
+}
+
+Dispatch StartExperts(const char* shader, const ExpertProduct& q, const ExpertLoads& loads, Bind x) {
+  constexpr const char* kWords[] = {"", "u32", "vec2<u32>", "", "vec4<u32>"};
+  const bool quantised = q.bits <= 8;
+  Dispatch d{.shader = shader,
+             .consts = {{"BITS", q.bits},
+                        {"QUANTISED", quantised},
+                        {"HALVES", q.bits == 16},
+                        {"WORDS", loads.words},
+                        {"WIDE", loads.words > 1},
+                        {"words_t", kWords[loads.words]},
+                        {"ALIGNED", loads.aligned},
+                        {"GATED", q.gate != Gate::kNone},
+                        {"INTERLEAVED", q.gate == Gate::kInterleaved},
+                        {"SECOND", q.gate == Gate::kSecond},
+                        {"ZEROS", q.first.zeros != nullptr},
+                        {"ZEROS1", q.second.zeros != nullptr},
+                        {"ANY_ZEROS", q.first.zeros || q.second.zeros},
+                        {"BIAS", q.first.bias != nullptr},
+                        {"BIAS1", q.second.bias != nullptr},
+                        {"functions", Code{q.functions}}},
+             .in = {x},
+             .out = {{"y", q.y}},
+             .params = {{"k", q.k}, {"n", q.n}, {"runs", loads.runs}, {"share", q.share}}};
+  AddMatrix(d, q.first, loads, false);
+  if (q.second.w) AddMatrix(d, q.second, loads, true);
+  if (quantised) AddQuantised(d, q);
+  if (!loads.aligned) {
+    d.params.push_back({"row_bytes", q.k * q.bits / 8});
+    d.params.push_back({"last_word", U32(CeilDiv<int64_t>(static_cast<int64_t>(q.first.w->bytes()), 4)) - 1});
+  }
+  if (q.swiglu)
+    for (const Param& param : {Param{"alpha", q.alpha}, {"beta", q.beta}, {"limit", q.limit}})
+      d.params.push_back(param);
+  return d;
+}
 
 void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool mixed) {
   const DeviceInfo& device = p.Device();
-  const Loads loads = LoadsOf(q, q.bits == 2 ? 2 : 4);
+  const ExpertLoads loads = LoadsOf(q, q.bits == 2 ? 2 : 4);
   const uint32_t jobs = routes.tokens * (mixed ? 1 : routes.top), parts = mixed ? routes.top : 1;
   const Team team = TeamOf(device, q, loads.runs * parts, jobs);
   const uint32_t quads = loads.words * 8 / q.bits;
@@ -138,22 +136,28 @@ void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool m
   p.Run(d);
 }
 
-SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens) {
+SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens, bool peaks) {
   SlotTiles t{.first = first_token * routes.top, .slots = tokens * routes.top};
   const uint32_t used = std::min(t.slots, routes.count);  // experts with a slot, at most
   t.count = used + (t.slots - used) / kTileSide;
   t.order = p.Scratch(DType::kU32, {t.slots});
   t.tiles = p.Scratch(DType::kU32, {t.count, 4});
-  p.Run({.shader = "moe_sort",
-         .consts = {{"WG", std::min(1024u, p.Device().max_invocations)},
-                    {"CAP", std::max(64u, std::bit_ceil(routes.count))}},
-         .in = {{"experts", routes.experts}, {"shares", routes.shares}},
-         .out = {{"order", t.order}, {"tiles", t.tiles, 4}},
-         .params = {{"first", t.first},
-                    {"slots", t.slots},
-                    {"experts", routes.count},
-                    {"rows", kTileSide},
-                    {"tiles", t.count}}});
+  Dispatch d{.shader = "moe_sort",
+             .consts = {{"WG", std::min(1024u, p.Device().max_invocations)},
+                        {"CAP", std::max(64u, std::bit_ceil(routes.count))},
+                        {"PEAKS", peaks}},
+             .in = {{"experts", routes.experts}, {"shares", routes.shares}},
+             .out = {{"order", t.order}, {"tiles", t.tiles, 4}},
+             .params = {{"first", t.first},
+                        {"slots", t.slots},
+                        {"experts", routes.count},
+                        {"rows", kTileSide},
+                        {"tiles", t.count}}};
+  if (peaks) {
+    t.peaks = p.Scratch(DType::kU32, {t.slots});
+    d.out.push_back({"peaks", t.peaks});
+  }
+  p.Run(d);
   return t;
 }
 

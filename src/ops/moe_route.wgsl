@@ -1,7 +1,7 @@
 // Chooses the best experts of a token, which a workgroup takes, and their shares of the result. Of equal logits the
 // higher expert wins, as in ONNX Runtime. Shares up to `least` become 0: such an expert is not run.
 //   router [tokens][experts], weights? (the same)  ->  experts, shares [tokens][top], ordered by logit
-//   consts: WEIGHTS (shares from there, else by softmax), ALL (softmax over all experts, else over the chosen), NORMALISE
+//   consts: WEIGHTS (shares from there, else by softmax), ALL (softmax over all experts, else the chosen), NORMALISE
 //   params: experts, top, least
 const WG = 64u;
 var<workgroup> keys: array<u32, WG>;

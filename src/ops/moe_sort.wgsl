@@ -3,7 +3,8 @@
 // not depend on it.
 //   experts, shares [all slots]  ->  order [slots] (those from `first`), tiles [tiles]: expert, first place in order,
 //     slots (0: an unused tile)
-//   consts: WG, CAP (at least the number of experts)    params: first, slots, experts, rows, tiles
+//   peaks? [slots]: zeros, for moe_matrix
+//   consts: WG, CAP (at least the number of experts), PEAKS    params: first, slots, experts, rows, tiles
 var<workgroup> counts: array<atomic<u32>, CAP>;
 var<workgroup> next: array<atomic<u32>, CAP>;
 var<workgroup> used: u32;
@@ -34,6 +35,9 @@ fn main(@builtin(local_invocation_index) tid: u32) {
   }
   workgroupBarrier();
   for (var tile = used + tid; tile < params.tiles; tile += WG) { tiles[tile] = vec4<u32>(); }
+#if PEAKS
+  for (var i = tid; i < params.slots; i += WG) { peaks[i] = 0u; }
+#endif
   for (var slot = params.first + tid; slot < params.first + params.slots; slot += WG) {
     if (shares[slot] != 0.0) { order[atomicAdd(&next[experts[slot]], 1u)] = slot; }
   }

@@ -3,6 +3,7 @@
 //   x, weights as in lib/moe_expert.wgsl; order [slots], tiles (expert, first place in order, rows)  ->  y [slots][n]
 //   params: share (slots that share a row of x), x_first (its row 0), first (slot of y's first row), row_tiles
 #include "lib/moe_expert.wgsl"
+#include "lib/moe_row.wgsl"
 
 const TILE = 64u;
 const DEPTH = 16u;        // of K a step

@@ -127,6 +127,58 @@ TEST(Matrix, LongPromptsUseThem) {
   }
 }
 
+// A QMoE of 64 tokens, or a MoE without `bits`, whose products are of a multiple of 32.
+void RunExperts(ShapePlan& plan, int64_t bits, bool zeros, bool fc3) {
+  constexpr int64_t kTokens = 64, kExperts = 4, kHidden = 96, kInter = 160;
+  const auto add = [&](DType type, const Shape& shape) { plan.Add(type, shape); };
+  const auto weight = [&](int64_t rows, int64_t k) {
+    add(bits ? DType::kU8 : DType::kF16, {kExperts, rows, bits ? k * bits / 8 : k});
+    if (bits) add(DType::kF16, {kExperts, rows, k / 32});
+    add(DType::kF16, {kExperts, rows});
+  };
+  const auto zero = [&](int64_t rows, int64_t k) {
+    add(DType::kU8, {kExperts, rows, CeilDiv(k / 32 * bits, int64_t{8})});
+  };
+  const int64_t rows = fc3 ? kInter : 2 * kInter;
+  add(DType::kF16, {kTokens, kHidden});
+  add(DType::kF16, {kTokens, kExperts});
+  weight(rows, kHidden);
+  weight(kHidden, kInter);
+  if (fc3) weight(kInter, kHidden);
+  if (zeros) {
+    while (plan.inputs.size() < 11) plan.inputs.push_back(nullptr);
+    zero(rows, kHidden);
+    zero(kHidden, kInter);
+    if (fc3) zero(kInter, kHidden);
+  }
+  plan.attrs.Set("k", int64_t{2});
+  plan.attrs.Set("activation_type", std::string("swiglu"));
+  plan.attrs.Set("swiglu_fusion", int64_t{fc3 ? 0 : 1});
+  plan.attrs.Set("expert_weight_bits", bits);
+  plan.attrs.Set("block_size", int64_t{32});
+  RunRow(bits ? "QMoE" : "MoE", plan);
+}
+
+TEST(Matrix, ExpertsOfEveryKindUseThem) {
+  for (const int64_t bits : {0, 2, 4, 8})
+    for (const bool zeros : {false, true})
+      for (const bool fc3 : {false, true}) {
+        if (zeros && bits == 0) continue;
+        ShapePlan plan;
+        RunExperts(plan, bits, zeros, fc3);
+        ASSERT_EQ(plan.dispatches.size(), 5u) << "route, sort, two products, combine";
+        for (const size_t i : {2, 3}) {
+          EXPECT_STREQ(plan.dispatches[i].shader, "moe_matrix");
+          if (HasTint()) {
+            EXPECT_EQ(TintErrors(Render(plan.dispatches[i])), "");
+          }
+        }
+        const int64_t tiles = 4 + (64 * 2 - 4) / 64;
+        EXPECT_EQ(plan.dispatches[2].grid.x, tiles * CeilDiv(2 * 160, 128));
+        EXPECT_EQ(plan.dispatches[3].grid.x, tiles);
+      }
+}
+
 TEST(Matrix, UnevenOperandsDoNot) {
   ShapePlan plan;
   plan.Add(DType::kF16, {100, 71});

@@ -1,9 +1,9 @@
 // One projection of all experts: weights [expert][row][k] of BITS bits, of which a result has one row, or two where it
 // is gated: neighbours (INTERLEAVED), n rows apart, or one in each of two matrices (SECOND).
-//   x [..][k]; w (words), scales? [expert][row][blocks], zeros? (words), bias? [expert][row]; w1, scales1?, ... (SECOND)
+//   w (words), scales? [expert][row][blocks], zeros? (words), bias? [expert][row]; w1, scales1?, ... (SECOND)
 //   consts: BITS (2, 4, 8: QUANTISED; 16, 32: floats), HALVES (BITS == 16), WORDS (u32 of a load), WIDE (WORDS > 1),
-//     words_t (its type), ALIGNED (rows are whole loads), X4 (K is a multiple of 4), GATED, INTERLEAVED, SECOND, ZEROS,
-//     ZEROS1, BIAS, BIAS1; activate (fn activate(v: f32) -> f32), and gate (fn gate(v: f32, up: f32) -> f32)
+//     words_t (its type), ALIGNED (rows are whole loads), GATED, INTERLEAVED, SECOND, ZEROS, ZEROS1, ANY_ZEROS,
+//     BIAS, BIAS1; functions: activate(v), and gate(v, up) where GATED
 //   params: k, n (results), runs (loads a row); QUANTISED: block_shift, blocks; !ALIGNED: row_bytes, last_word;
 //     zeros: zero_row, zero_expert (bits)
 #if QUANTISED
@@ -126,16 +126,4 @@ fn bias_of(r: Row) -> f32 {
   if (r.matrix == 0u) { return bias_get(r.index); }
 #endif
   return 0.0;
-}
-
-// Elements k to k + 3 of a row of x; zeros beyond K.
-fn x_quad(row: u32, k: u32) -> vec4<f32> {
-#if X4
-  if (k >= params.k) { return vec4<f32>(); }
-  return vec4<f32>(x[(row * params.k + k) / 4u]);
-#else
-  var v = vec4<f32>();
-  for (var i = 0u; i < 4u; i++) { if (k + i < params.k) { v[i] = x_get(row * params.k + k + i); } }
-  return v;
-#endif
 }
