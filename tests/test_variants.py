@@ -20,7 +20,8 @@ FORCED = [
     ("gemm_each", "gemm: and f16 and (70 or 93)"),
     ("gemm_columns,gemm_slices", "gemm: and (512 or 66)"),
     ("moe_few,moe_team", "moe: and (37 or 34 or 512) and not 1100"),
-    ("moe_tile", "moe: and (40 or 64 or 200 or 300) and not declined and not 1100"),
+    ("moe_rows,moe_team", "moe: and (37 or 512) and not 1100"),
+    ("moe_tile", "moe: and (40 or 200 or 300) and not declined"),
 ]
 
 

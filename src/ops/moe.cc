@@ -179,9 +179,8 @@ uint32_t TokensAtOnce(const DeviceInfo& device, const Mixture& q) {
   return static_cast<uint32_t>(std::clamp<uint64_t>(bytes / token, 1, std::max(q.routes.tokens, 1u)));
 }
 
-// `matrix`: on matrix units.
-void RunTiles(Plan& p, const Mixture& q, bool matrix) {
-  const auto multiply = matrix ? MultiplyTilesOnMatrixUnits : MultiplyTiles;
+// `rows`: slots of a tile, as `multiply` takes them.
+void RunTiles(Plan& p, const Mixture& q, decltype(MultiplyTiles)* multiply, uint32_t rows) {
   const uint32_t most = TokensAtOnce(p.Device(), q);
   const int64_t slots = int64_t{most} * q.routes.top;
   ExpertProduct fc1 = q.fc1, fc2 = q.fc2;
@@ -189,7 +188,8 @@ void RunTiles(Plan& p, const Mixture& q, bool matrix) {
   fc2.y = p.Scratch(DType::kF32, {slots, q.hidden});
   for (uint32_t first = 0; first < q.routes.tokens; first += most) {
     const uint32_t tokens = std::min(most, q.routes.tokens - first);
-    const SlotTiles tiles = SortSlots(p, q.routes, first, tokens, matrix);
+    const bool peaks = multiply == MultiplyTilesOnMatrixUnits;
+    const SlotTiles tiles = SortSlots(p, q.routes, first, tokens, rows, peaks);
     multiply(p, fc1, tiles, true);
     multiply(p, fc2, tiles, false);
     p.Run({.shader = "moe_combine",
@@ -203,8 +203,9 @@ void RunTiles(Plan& p, const Mixture& q, bool matrix) {
   }
 }
 
-void Tile(Plan& p, const Mixture& q) { RunTiles(p, q, false); }
-void Matrix(Plan& p, const Mixture& q) { RunTiles(p, q, true); }
+void Rows(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyFewRows, 4); }
+void Tile(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTiles, 64); }
+void Matrix(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTilesOnMatrixUnits, 64); }
 
 bool FitsMatrix(const DeviceInfo& device, const Mixture& q) {
   return q.x->type == DType::kF16 && FitsMatrixUnits(device, q.fc1) && FitsMatrixUnits(device, q.fc2);
@@ -212,15 +213,18 @@ bool FitsMatrix(const DeviceInfo& device, const Mixture& q) {
 
 constexpr auto kAlways = [](const DeviceInfo&, const Mixture&) { return true; };
 
-// Tiles pay when several slots share an expert; a processor, whose caches hold the weights, does better
-// without.
+// Up to three tokens rarely share an expert. Large tiles multiply rows that they do not have, at a rate that
+// makes up for it when an expert has about eight slots on matrix units, 32 without; on a processor never.
 constexpr Variant<Mixture> kVariants[] = {
     {"moe_few", [](const DeviceInfo& d, const Mixture& q) { return q.routes.tokens <= TokensAtOnce(d, q); },
+     [](const DeviceInfo&, const Mixture& q) { return q.routes.tokens <= 3; }, Few},
+    {"moe_rows", kAlways,
      [](const DeviceInfo& d, const Mixture& q) {
-       return q.routes.tokens <= 8 || q.routes.tokens * q.routes.top <= 4 * q.routes.count ||
+       const int64_t slots = int64_t{q.routes.tokens} * q.routes.top;
+       return slots <= (FitsMatrix(d, q) ? 8 : 32) * int64_t{q.routes.count} ||
               d.device_class == DeviceClass::kSoftware;
      },
-     Few},
+     Rows},
     {"moe_matrix", FitsMatrix, kAlways, Matrix},
     {"moe_tile", kAlways, kAlways, Tile},
 };

@@ -58,19 +58,21 @@ ExpertLoads LoadsOf(const ExpertProduct& product, uint32_t widest);
 // A dispatch with what lib/moe_expert.wgsl needs, x and y.
 Dispatch StartExperts(const char* shader, const ExpertProduct& product, const ExpertLoads& loads, Bind x);
 
-// The slots of some tokens in tiles of up to 64 rows of one expert.
+// The slots of some tokens in tiles of up to `rows` slots of one expert.
 struct SlotTiles {
   const Tensor *order = nullptr, *tiles = nullptr;
   const Tensor* peaks = nullptr;  // room for the largest magnitudes of rows; only for matrix units
   uint32_t first = 0, slots = 0;  // of the routes
   uint32_t count = 0;             // of tiles, at most
 };
-SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens, bool peaks);
+SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens, uint32_t rows,
+                    bool peaks);
 
 // Slots of the tiles together. y [tiles.slots][n]; `x_by_token`: x has a row a token of the routes, else a
-// row a slot of the tiles.
+// row a slot of the tiles. Few: tiles of four rows; the others: of 64.
+void MultiplyFewRows(Plan& p, const ExpertProduct& product, const SlotTiles& tiles, bool x_by_token);
 void MultiplyTiles(Plan& p, const ExpertProduct& product, const SlotTiles& tiles, bool x_by_token);
-// The same on matrix units: f16 rows of tokens, or the f32 results of such a product. Both must fit.
+// On matrix units: f16 rows of tokens, or the f32 results of such a product. Both must fit.
 void MultiplyTilesOnMatrixUnits(Plan& p, const ExpertProduct& product, const SlotTiles& tiles,
                                 bool x_by_token);
 bool FitsMatrixUnits(const DeviceInfo& device, const ExpertProduct& product);

@@ -7,17 +7,13 @@
 //   params: parts (slots a job), share (slots that share a row of x), tiles
 #include "lib/moe_expert.wgsl"
 #include "lib/moe_row.wgsl"
+#include "lib/moe_dots.wgsl"
 #include "lib/team_sum.wgsl"
 
 const COLUMNS = select(select(1u, 2u, COLUMNS_2), 4u, COLUMNS_4);
 
 struct Words { c0: words_t, c1: words_t, c2: words_t, c3: words_t }
 struct Sums { c0: f32, c1: f32, c2: f32, c3: f32, x: f32 }
-
-// acc + dot(a, b) as four fused operations.
-fn chain(a: vec4<f32>, b: vec4<f32>, acc: f32) -> f32 {
-  return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, acc))));
-}
 
 // Adds quad j of the loads that begin at k.
 fn add(sums: ptr<function, Sums>, words: Words, row: u32, k: u32, j: u32) {
@@ -33,14 +29,9 @@ fn add(sums: ptr<function, Sums>, words: Words, row: u32, k: u32, j: u32) {
 #endif
 }
 
-// The sums of a load's fields and of its x, as a sum of dequantised weights.
 fn scaled(r: Row, k: u32, dots: f32, x: f32) -> f32 {
-#if QUANTISED
-  let block = k >> params.block_shift;
-  return scale(r, block) * (Q_SPAN * dots - (Q_SPAN + zero_point(r, block)) * x);
-#else
-  return dots;
-#endif
+  let w = weighing(r, k);
+  return w.factor * (dots - w.zero * x);
 }
 
 fn share_of(slot: u32) -> f32 {

@@ -7,7 +7,7 @@
 namespace daybreak {
 namespace {
 
-constexpr uint32_t kTileSide = 64;
+constexpr uint32_t kTileColumns = 64;  // of moe_tile
 
 void AddMatrix(Dispatch& d, const ExpertMatrix& m, const ExpertLoads& loads, bool second) {
   const uint32_t width = loads.aligned ? loads.words : 1;
@@ -31,7 +31,14 @@ void AddQuantised(Dispatch& d, const ExpertProduct& q) {
 // A team of `lanes` threads computes `columns` columns.
 struct Team {
   uint32_t wg, lanes, columns;
+  uint32_t groups(const ExpertProduct& q) const { return CeilDiv(q.columns(), wg / lanes * columns); }
 };
+
+// Loads of at most 32 weights; of eight for several rows on a processor, whose registers hold no more sums.
+ExpertLoads TeamLoads(const DeviceInfo& device, const ExpertProduct& q, bool rows) {
+  const bool short_loads = rows && device.device_class == DeviceClass::kSoftware && !IsForced("moe_team");
+  return LoadsOf(q, short_loads ? std::clamp(q.bits / 4, 1u, 4u) : q.bits == 2 ? 2 : 4);
+}
 
 // Teams as wide as it takes to fill the device, of which lanes without a load are at most one in seven; fewer
 // columns make more teams. A processor shares the loads of x between columns, and wants no teams.
@@ -49,6 +56,22 @@ Team TeamOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t runs, uin
   while (t.lanes < widest && columns / t.columns * t.lanes < fill) t.lanes *= 2;
   t.wg = std::max(128u, t.lanes);
   return t;
+}
+
+void AddTeam(Dispatch& d, const DeviceInfo& device, const Team& team, const ExpertProduct& q,
+             const ExpertLoads& loads) {
+  const uint32_t quads = loads.words * 8 / q.bits;
+  const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
+  for (const Const& c : {Const{"WG", team.wg},
+                         {"TEAM", team.lanes},
+                         {"COLUMNS_2", team.columns >= 2},
+                         {"COLUMNS_4", team.columns >= 4},
+                         {"QUADS_2", quads >= 2},
+                         {"QUADS_4", quads >= 4},
+                         {"QUADS_8", quads >= 8},
+                         {"SUBGROUPS", size != 0},
+                         {"SG", std::max(size, 1u)}})
+    d.consts.push_back(c);
 }
 
 // A dispatch of a kernel that reads x as numbers, by four where rows allow it.
@@ -109,37 +132,25 @@ Dispatch StartExperts(const char* shader, const ExpertProduct& q, const ExpertLo
 }
 
 void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool mixed) {
-  const DeviceInfo& device = p.Device();
-  const ExpertLoads loads = LoadsOf(q, q.bits == 2 ? 2 : 4);
+  const ExpertLoads loads = TeamLoads(p.Device(), q, false);
   const uint32_t jobs = routes.tokens * (mixed ? 1 : routes.top), parts = mixed ? routes.top : 1;
-  const Team team = TeamOf(device, q, loads.runs * parts, jobs);
-  const uint32_t quads = loads.words * 8 / q.bits;
-  const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
-  const uint32_t tiles = CeilDiv(q.columns(), team.wg / team.lanes * team.columns);
+  const Team team = TeamOf(p.Device(), q, loads.runs * parts, jobs);
   Dispatch d = Start("moe_few", q, loads);
-  for (const Const& c : {Const{"WG", team.wg},
-                         {"TEAM", team.lanes},
-                         {"COLUMNS_2", team.columns >= 2},
-                         {"COLUMNS_4", team.columns >= 4},
-                         {"QUADS_2", quads >= 2},
-                         {"QUADS_4", quads >= 4},
-                         {"QUADS_8", quads >= 8},
-                         {"MIXED", mixed},
-                         {"SUBGROUPS", size != 0},
-                         {"SG", std::max(size, 1u)}})
-    d.consts.push_back(c);
+  AddTeam(d, p.Device(), team, q, loads);
+  d.consts.push_back({"MIXED", mixed});
   d.in.push_back({"experts", routes.experts});
   if (mixed) d.in.push_back({"shares", routes.shares});
   d.params.push_back({"parts", parts});
-  d.params.push_back({"tiles", tiles});
-  d.grid = {int64_t{jobs} * tiles};
+  d.params.push_back({"tiles", team.groups(q)});
+  d.grid = {int64_t{jobs} * team.groups(q)};
   p.Run(d);
 }
 
-SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens, bool peaks) {
+SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_t tokens, uint32_t rows,
+                    bool peaks) {
   SlotTiles t{.first = first_token * routes.top, .slots = tokens * routes.top};
   const uint32_t used = std::min(t.slots, routes.count);  // experts with a slot, at most
-  t.count = used + (t.slots - used) / kTileSide;
+  t.count = used + (t.slots - used) / rows;
   t.order = p.Scratch(DType::kU32, {t.slots});
   t.tiles = p.Scratch(DType::kU32, {t.count, 4});
   Dispatch d{.shader = "moe_sort",
@@ -151,7 +162,7 @@ SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_
              .params = {{"first", t.first},
                         {"slots", t.slots},
                         {"experts", routes.count},
-                        {"rows", kTileSide},
+                        {"rows", rows},
                         {"tiles", t.count}}};
   if (peaks) {
     t.peaks = p.Scratch(DType::kU32, {t.slots});
@@ -161,14 +172,32 @@ SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_
   return t;
 }
 
-void MultiplyTiles(Plan& p, const ExpertProduct& q, const SlotTiles& tiles, bool x_by_token) {
-  Dispatch d = Start("moe_tile", q, LoadsOf(q, std::max(q.bits / 8, 1u)));
+namespace {
+
+void AddTiles(Dispatch& d, const SlotTiles& tiles, bool x_by_token) {
   d.in.push_back({"order", tiles.order});
   d.in.push_back({"tiles", tiles.tiles, 4});
   d.params.push_back({"row_tiles", tiles.count});
   d.params.push_back({"x_first", x_by_token ? 0u : tiles.first});
   d.params.push_back({"first", tiles.first});
-  d.grid = {int64_t{tiles.count} * CeilDiv(q.columns(), kTileSide)};
+}
+
+}  // namespace
+
+void MultiplyFewRows(Plan& p, const ExpertProduct& q, const SlotTiles& tiles, bool x_by_token) {
+  const ExpertLoads loads = TeamLoads(p.Device(), q, true);
+  const Team team = TeamOf(p.Device(), q, loads.runs, tiles.count);
+  Dispatch d = Start("moe_rows", q, loads);
+  AddTeam(d, p.Device(), team, q, loads);
+  AddTiles(d, tiles, x_by_token);
+  d.grid = {int64_t{tiles.count} * team.groups(q)};
+  p.Run(d);
+}
+
+void MultiplyTiles(Plan& p, const ExpertProduct& q, const SlotTiles& tiles, bool x_by_token) {
+  Dispatch d = Start("moe_tile", q, LoadsOf(q, std::max(q.bits / 8, 1u)));
+  AddTiles(d, tiles, x_by_token);
+  d.grid = {int64_t{tiles.count} * CeilDiv(q.columns(), kTileColumns)};
   p.Run(d);
 }
 

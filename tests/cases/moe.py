@@ -246,7 +246,8 @@ moe(1, 8, 512, 256, k=2, activation="silu", half=True)
 for tokens in (1, 64):
     qmoe(tokens, 4, 128, 128, k=2, block=32, activation="relu", outliers=800.0, half=True)
     # The products of the gate leave the range of f16; the result does not.
-    qmoe(tokens, 2, 64, 64, k=1, block=32, activation="silu", fc3=True, outliers=800.0, half=True)
+    qmoe(tokens, 2, 64, 64, k=1, block=32, activation="silu", fc3=True, outliers=800.0, half=True, atol=2e-3,
+         why="matrix units take weights and intermediate values as f16")  # fmt: skip
 
 # The CPU EP itself.
 for tokens in (1, 5, MANY):

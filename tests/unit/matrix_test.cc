@@ -127,7 +127,7 @@ TEST(Matrix, LongPromptsUseThem) {
   }
 }
 
-// A QMoE of 64 tokens, or a MoE without `bits`, whose products are of a multiple of 32.
+// A QMoE of 64 tokens of four experts, or a MoE without `bits`, whose products are of a multiple of 32.
 void RunExperts(ShapePlan& plan, int64_t bits, bool zeros, bool fc3) {
   constexpr int64_t kTokens = 64, kExperts = 4, kHidden = 96, kInter = 160;
   const auto add = [&](DType type, const Shape& shape) { plan.Add(type, shape); };
