@@ -19,9 +19,9 @@ FORCED = [
     ("gemm_tile", "gemm: and (130 or 93 or FusedMatMul)"),
     ("gemm_each", "gemm: and f16 and (70 or 93)"),
     ("gemm_columns,gemm_slices", "gemm: and (512 or 66)"),
-    ("moe_few,moe_team", "moe: and (37 or 34 or 512) and not 1100"),
-    ("moe_rows,moe_team", "moe: and (37 or 512) and not 1100"),
-    ("moe_tile", "moe: and (40 or 200 or 300) and not declined"),
+    ("moe_few,moe_team", "moe: and (37 or 1024)"),
+    ("moe_rows,moe_team", "moe: and (37 or 200)"),
+    ("moe_tile", "moe: and (200 or 300 or 17 or 34)"),
 ]
 
 

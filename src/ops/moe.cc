@@ -203,9 +203,9 @@ void RunTiles(Plan& p, const Mixture& q, decltype(MultiplyTiles)* multiply, uint
   }
 }
 
-void Rows(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyFewRows, 4); }
-void Tile(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTiles, 64); }
-void Matrix(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTilesOnMatrixUnits, 64); }
+void Rows(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyFewRows, kFewRows); }
+void Tile(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTiles, kTileRows); }
+void Matrix(Plan& p, const Mixture& q) { RunTiles(p, q, MultiplyTilesOnMatrixUnits, kTileRows); }
 
 bool FitsMatrix(const DeviceInfo& device, const Mixture& q) {
   return q.x->type == DType::kF16 && FitsMatrixUnits(device, q.fc1) && FitsMatrixUnits(device, q.fc2);

@@ -58,6 +58,9 @@ ExpertLoads LoadsOf(const ExpertProduct& product, uint32_t widest);
 // A dispatch with what lib/moe_expert.wgsl needs, x and y.
 Dispatch StartExperts(const char* shader, const ExpertProduct& product, const ExpertLoads& loads, Bind x);
 
+// Slots of a tile of MultiplyFewRows, and of the larger ones.
+inline constexpr uint32_t kFewRows = 4, kTileRows = 64;
+
 // The slots of some tokens in tiles of up to `rows` slots of one expert.
 struct SlotTiles {
   const Tensor *order = nullptr, *tiles = nullptr;
@@ -69,7 +72,7 @@ SlotTiles SortSlots(Plan& p, const Routes& routes, uint32_t first_token, uint32_
                     bool peaks);
 
 // Slots of the tiles together. y [tiles.slots][n]; `x_by_token`: x has a row a token of the routes, else a
-// row a slot of the tiles. Few: tiles of four rows; the others: of 64.
+// row a slot of the tiles.
 void MultiplyFewRows(Plan& p, const ExpertProduct& product, const SlotTiles& tiles, bool x_by_token);
 void MultiplyTiles(Plan& p, const ExpertProduct& product, const SlotTiles& tiles, bool x_by_token);
 // On matrix units: f16 rows of tokens, or the f32 results of such a product. Both must fit.

@@ -60,15 +60,11 @@ Team TeamOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t runs, uin
 
 void AddTeam(Dispatch& d, const DeviceInfo& device, const Team& team, const ExpertProduct& q,
              const ExpertLoads& loads) {
-  const uint32_t quads = loads.words * 8 / q.bits;
   const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
   for (const Const& c : {Const{"WG", team.wg},
                          {"TEAM", team.lanes},
-                         {"COLUMNS_2", team.columns >= 2},
-                         {"COLUMNS_4", team.columns >= 4},
-                         {"QUADS_2", quads >= 2},
-                         {"QUADS_4", quads >= 4},
-                         {"QUADS_8", quads >= 8},
+                         {"COLUMNS", team.columns},
+                         {"QUADS", loads.words * 8 / q.bits},
                          {"SUBGROUPS", size != 0},
                          {"SG", std::max(size, 1u)}})
     d.consts.push_back(c);
@@ -189,6 +185,7 @@ void MultiplyFewRows(Plan& p, const ExpertProduct& q, const SlotTiles& tiles, bo
   const Team team = TeamOf(p.Device(), q, loads.runs, tiles.count);
   Dispatch d = Start("moe_rows", q, loads);
   AddTeam(d, p.Device(), team, q, loads);
+  d.consts.push_back({"ROWS", kFewRows});
   AddTiles(d, tiles, x_by_token);
   d.grid = {int64_t{tiles.count} * team.groups(q)};
   p.Run(d);
