@@ -9,7 +9,7 @@
 namespace daybreak {
 namespace {
 
-constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst
+constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst; the next have twice as many
 constexpr size_t kMaxDeferred = 4096;
 constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
@@ -29,7 +29,8 @@ Queue::Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pe
       staging_(gpu, gate),
       max_pending_(max_pending),
       uniform_step_(info.binding_alignment),
-      timer_(gpu, info, max_pending) {
+      timer_(gpu, info, max_pending),
+      submit_at_(std::min(kBurstStart, max_pending)) {
   const WGPUBufferDescriptor descriptor{
       nullptr, Str("params"), WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst, kUniformBytes, WGPU_FALSE};
   uniform_buffer_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu.device.get(), &descriptor));
@@ -124,9 +125,9 @@ void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
     }
   }
   ++pending_;
-  if (pending_ >= (burst_start_ ? std::min(kBurstStart, max_pending_) : max_pending_)) {
+  if (pending_ >= submit_at_) {
     SubmitEncoded();
-    burst_start_ = false;
+    submit_at_ = std::min(2 * submit_at_, max_pending_);
   }
 }
 
@@ -152,7 +153,7 @@ void Queue::SubmitEncoded() {
 
 void Queue::Flush() {
   Submit();
-  burst_start_ = true;
+  submit_at_ = std::min(kBurstStart, max_pending_);
 }
 
 void Queue::WaitSubmitted() {

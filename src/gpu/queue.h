@@ -41,7 +41,7 @@ class Queue {
   // latest. `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
   void Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
   // Submits what is encoded. The next burst of commands starts with a short submit, so that the GPU begins
-  // early.
+  // early, and goes on with longer ones, each encoded while the last is computed.
   void Flush();
   // Flushes, waits for the GPU, and hands out the timings of everything submitted.
   void Wait();
@@ -82,8 +82,8 @@ class Queue {
   CommandEncoderHandle encoder_;
   ComputePassHandle pass_;
   std::vector<Deferred> deferred_;
-  uint32_t pending_ = 0;  // commands in the open encoder
-  bool burst_start_ = true;
+  uint32_t pending_ = 0;                // commands in the open encoder
+  uint32_t submit_at_;                  // commands
   const Pipeline* pipeline_ = nullptr;  // set in the open pass
   WGPUBindGroup group_ = nullptr;
 
