@@ -223,6 +223,7 @@ int main(int argc, char** argv) try {
       {"phi4mini prefill 512", 24, 8, 128, 512, 0, 1024},
       {"32 heads of 64, prefill 4096", 32, 32, 64, 4096, 0, 4096},
       {"32 heads of 128, prefill 4096", 32, 8, 128, 4096, 0, 4096},
+      {"8 heads of 256, prefill 1024", 8, 4, 256, 1024, 0, 1024},
       {"llama1b prefill 512 after 2048", 32, 8, 64, 512, 2048, 4096},
   };
   for (const Problem& p : problems)

@@ -7,6 +7,7 @@ namespace daybreak {
 namespace {
 
 constexpr int64_t kRows = 64;  // query rows of a workgroup
+constexpr uint32_t kThreads = 128;
 
 bool HasMatrices(const DeviceInfo& device) {
   return device.subgroup_size() == 32 && device.max_invocations >= 128 &&
@@ -35,14 +36,19 @@ bool AttendWithMatrices(Plan& p, const Attention& a) {
   const bool f16 = a.q->type == DType::kF16 && a.k->type == DType::kF16 && a.v->type == DType::kF16;
   if (!f16 || a.out->type != DType::kF16 || !HasMatrices(device) || WidthOf(a) != 4 || !InEights(a))
     return false;
-  if (a.head != a.v_head || a.head % 16 != 0 || a.head > 128) return false;
+  if (a.head != a.v_head || a.head % 16 != 0 || a.head > 256) return false;
   const uint32_t keys = 32;  // 64 leave room for fewer workgroups on a core
   if (WorkgroupBytes(a.head, keys) > device.workgroup_bytes) return false;
 
   const int64_t group = a.heads / a.kv_heads;
   const int64_t tiles = CeilDiv<int64_t>(a.seq * group, kRows);
   Dispatch d{.shader = "attention_matrix",
-             .consts = {{"H8", U32(a.head / 8)}, {"BN", keys}},
+             .consts = {{"H8", U32(a.head / 8)},
+                        {"BN", keys},
+                        {"HEAD_BLOCKS", U32(a.head / 16)},
+                        {"KEY_BLOCKS", keys / 16},
+                        {"QUADS", keys / 8},
+                        {"LOADS", CeilDiv(keys * U32(a.head / 8), kThreads)}},
              .in = {{"q", a.q, 4, View::kWords}, {"k", a.k, 4, View::kWords}, {"v", a.v, 4, View::kWords}},
              .out = {{"y", a.out, 4}},
              .params = {{"q_stride", InVectors(a.q_at, 8)},
