@@ -68,7 +68,7 @@ struct Grid {
 
 struct Dispatch {
   const char* shader = nullptr;  // name of the .wgsl file without its ending
-  FixedVec<Const, 28> consts;
+  FixedVec<Const, 32> consts;
   FixedVec<Bind, 16> in;
   FixedVec<Bind, 8> out;  // read_write
   FixedVec<Param, 20> params;

@@ -1,19 +1,20 @@
 #include "ops/gemm_matrix.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "core/variant.h"
 
 namespace daybreak {
 namespace {
 
+constexpr uint32_t kStep = 32;  // divides every step of the kernel along K
+
 // The first f16 x f16 -> f32 shape that divides the kernel's tiles. It is preferred square, as hardware is.
 const MatrixConfig* ConfigOf(const DeviceInfo& device) {
   const MatrixConfig* best = nullptr;
   for (const MatrixConfig& c : device.matrices) {
-    const bool fits = c.component == DType::kF16 && c.result == DType::kF32 && 32 % c.m == 0 &&
-                      32 % c.n == 0 && 32 % c.k == 0 && c.k % 8 == 0;
+    const bool fits = c.component == DType::kF16 && c.result == DType::kF32 && kStep % c.m == 0 &&
+                      kStep % c.n == 0 && kStep % c.k == 0 && c.k % 8 == 0 && c.n % 8 == 0;
     if (fits && (best == nullptr || c.m * c.n * c.k > best->m * best->n * best->k)) best = &c;
   }
   return best;
@@ -23,121 +24,265 @@ bool Octets(const Ints& strides) {
   return std::all_of(strides.begin(), strides.end(), [](uint32_t s) { return s % 8 == 0; });
 }
 
-// Rows and columns of a workgroup's tile, which is two by two subgroups of two or four matrix units each way.
+// Rows, columns and batches of all the results, and K.
+struct Extent {
+  uint32_t m, n, k, batches;
+};
+
+Extent ExtentOf(const Product& q) { return {q.m, q.n, q.k, q.batches()}; }
+Extent ExtentOf(const NbitsFew& few) {
+  uint32_t n = few.first.weight.n;
+  for (const NbitsWeight& w : few.more) n += w.n;
+  return {few.first.m, n, few.first.k, 1};
+}
+
+// A workgroup is two by two subgroups of `rows` by `columns` matrix units, takes `depth` of K a step, and
+// shares K with `slices` - 1 others.
 struct Tile {
-  bool rows_4, columns_4;
-  uint32_t m(const MatrixConfig& unit) const { return (rows_4 ? 8 : 4) * unit.m; }
-  uint32_t n(const MatrixConfig& unit) const { return (columns_4 ? 8 : 4) * unit.n; }
-  int64_t count(const MatrixConfig& unit, const Product& q) const {
-    return int64_t{CeilDiv(q.m, m(unit))} * CeilDiv(q.n, n(unit)) * q.batches();
+  const char* name;
+  uint32_t rows, columns, depth, slices = 1;
+  uint32_t m(const MatrixConfig& unit) const { return 2 * rows * unit.m; }
+  uint32_t n(const MatrixConfig& unit) const { return 2 * columns * unit.n; }
+  int64_t count(const MatrixConfig& unit, const Extent& e) const {
+    return int64_t{CeilDiv(e.m, m(unit))} * CeilDiv(e.n, n(unit)) * e.batches;
   }
 };
 
-// Ordered by reuse of operands. Four by four units need so many registers that fewer workgroups hide less
-// latency.
-constexpr std::pair<const char*, Tile> kTiles[] = {
-    {"matrix_2x4", {false, true}}, {"matrix_4x2", {true, false}}, {"matrix_2x2", {false, false}}};
+// Large tiles reuse operands most, and leave room for short steps only.
+constexpr Tile kTiles[] = {{"matrix_4x4", 4, 4, 32}, {"matrix_4x2", 4, 2, 64}, {"matrix_2x2", 2, 2, 64}};
 
-// The kernel's threads stage two or four octets of each operand.
+// The kernel's threads stage whole octets of each operand, of B at most four.
 bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
-  const auto even = [&](uint32_t side) { return side * 4 == 2 * threads || side * 4 == 4 * threads; };
-  return even(tile.m(unit)) && even(tile.n(unit));
+  const uint32_t a = tile.m(unit) * tile.depth / 8, b = tile.n(unit) * tile.depth / 8;
+  return a % threads == 0 && (b == 2 * threads || b == 4 * threads);
 }
 
-// Large tiles reuse operands most, but only where they are enough to fill a GPU. nullptr when the device's
-// subgroups suit no tile.
-const Tile* TileOf(const MatrixConfig& unit, uint32_t threads, const Product& q) {
-  const Tile* chosen = nullptr;
-  for (const auto& [name, tile] : kTiles) {
+// Workgroups that keep a GPU of matrix units busy, and K below which a slice does not repay its sum.
+constexpr int64_t kBusy = 190;
+constexpr uint32_t kSlice = 2048;
+
+// Large tiles only where they, or slices of a long K, are enough to fill a GPU. `sliceable`: K may be
+// divided. No rows when the device's subgroups suit no tile.
+Tile TileOf(const MatrixConfig& unit, uint32_t threads, const Extent& e, bool sliceable) {
+  const bool force_slices = IsForced("matrix_sliced");
+  Tile chosen{};
+  for (Tile tile : kTiles) {
+    if (e.k % tile.depth != 0) tile.depth = kStep;
     if (!Stages(unit, threads, tile)) continue;
-    if (IsForced(name)) return &tile;
-    if (chosen == nullptr || chosen->count(unit, q) < 112) chosen = &tile;
+    chosen = tile;
+    const int64_t count = tile.count(unit, e);
+    if (IsForced(tile.name) || (count >= kBusy && !force_slices)) break;
+    const uint32_t most = force_slices ? 3 : e.k / kSlice;
+    if (sliceable && most > 1) {
+      const uint32_t steps = CeilDiv(e.k, tile.depth);
+      const uint32_t wanted = std::min(most, static_cast<uint32_t>(CeilDiv(kBusy, count)));
+      chosen.slices = CeilDiv(steps, CeilDiv(steps, force_slices ? most : wanted));  // none is empty
+      break;
+    }
   }
   return chosen;
 }
 
-}  // namespace
-
-bool FitsMatrixUnits(const DeviceInfo& device, const Product& q, const QuantisedColumns* quantised) {
+bool Fits(const DeviceInfo& device, const Extent& e) {
   const MatrixConfig* unit = ConfigOf(device);
-  if (unit == nullptr || device.subgroup_size() == 0 || device.workgroup_bytes < 32768) return false;
-  if (q.a->type != DType::kF16 || q.y->type != DType::kF16 || q.a_k != 1 || q.a_m % 8 != 0 || q.k % 8 != 0)
-    return false;
-  if (!Octets(q.a_batch) || TileOf(*unit, 4 * device.subgroup_size(), q) == nullptr) return false;
-  if (quantised != nullptr)
-    return q.k % 32 == 0 && quantised->block >= 32 && quantised->scales->type == DType::kF16;
-  const bool along_n = q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0;
-  const bool along_k = q.b_k == 1 && q.b_n % 8 == 0;
-  return q.b->type == DType::kF16 && (along_n || along_k) && Octets(q.b_batch);
+  return unit != nullptr && device.subgroup_size() != 0 && device.workgroup_bytes >= 32768 &&
+         TileOf(*unit, 4 * device.subgroup_size(), e, false).rows != 0;
 }
 
-namespace {
+// What both kinds of product have in common; A and B are added by the caller.
+struct Launch {
+  const MatrixConfig& unit;
+  Tile tile;
+  Extent extent;
+  Dispatch dispatch;
+};
 
-// The weights in place of B. A thread stages two octets of a column, or four (`four`).
-void AddQuantised(Dispatch& d, const QuantisedColumns& columns, uint32_t k, bool four) {
-  const uint32_t words = std::min(4u, (four ? 4 : 2) * columns.bits / 4);  // u32 of a load
-  const bool typed_zeros = columns.zeros && IsFloat(columns.zeros->type);
-  for (const Const& c : {Const{"BITS", columns.bits},
-                         {"BLOCK", columns.block},
-                         {"WORDS", words},
-                         {"TWO_LOADS", four && columns.bits == 8},
-                         {"ZEROS_U8", columns.zeros && !typed_zeros},
-                         {"ZEROS_T", typed_zeros}})
-    d.consts.push_back(c);
-  d.params.push_back({"blocks", CeilDiv(k, columns.block)});
-  d.in.push_back({"w", columns.w, words, View::kWords});
-  d.in.push_back({"scales", columns.scales});
-  if (columns.zeros) d.in.push_back({"zeros", columns.zeros, 1, typed_zeros ? View::kTyped : View::kWords});
-}
-
-}  // namespace
-
-void MultiplyOnMatrixUnits(Plan& p, const Product& q, const QuantisedColumns* quantised) {
+Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slices) {
   const MatrixConfig& unit = *ConfigOf(p.Device());
   const uint32_t threads = 4 * p.Device().subgroup_size();
-  const Tile& tile = *TileOf(unit, threads, q);
-  const uint32_t bits = quantised ? quantised->bits : 0;
-  const bool a_4 = tile.m(unit) == threads, b_4 = tile.n(unit) == threads;
-  Dispatch d{.shader = "gemm_matrix",
-             .consts = {{"WG", threads},
-                        {"ROWS_4", tile.rows_4},
-                        {"COLUMNS_4", tile.columns_4},
-                        {"MM", unit.m},
-                        {"MN", unit.n},
-                        {"MK", unit.k},
-                        {"NBITS", quantised != nullptr},
-                        {"B_ALONG_N", !quantised && q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0},
-                        {"BIAS", q.bias != nullptr},
-                        {"A_4", a_4},
-                        {"B_4", b_4},
-                        {"BITS_2", bits == 2},
-                        {"BITS_4", bits == 4},
-                        {"BITS_8", bits == 8},
-                        {"BATCH_RANK", static_cast<uint32_t>(q.batch.size())}},
-             .in = {{"a", q.a, 4, View::kWords}},
-             .out = {{"y", q.y}},
-             .params = {{"batch", q.batch},
-                        {"a_batch", q.a_batch},
-                        {"b_batch", q.b_batch},
-                        {"m", q.m},
-                        {"n", q.n},
-                        {"k", q.k},
-                        {"tiles_m", CeilDiv(q.m, tile.m(unit))},
-                        {"tiles_n", CeilDiv(q.n, tile.n(unit))},
-                        {"a_m", q.a_m},
-                        {"b_k", q.b_k},
-                        {"b_n", q.b_n},
-                        {"bias_m", q.bias_m},
-                        {"bias_n", q.bias_n},
-                        {"alpha", q.alpha},
-                        {"beta", q.beta}},
-             .grid = {tile.count(unit, q)}};
-  if (quantised)
-    AddQuantised(d, *quantised, q.k, b_4);
-  else
-    d.in.push_back({"b", q.b, 4, View::kWords});
-  if (q.bias) d.in.push_back({"bias", q.bias});
+  const Tile tile = TileOf(unit, threads, e, slices);
+  Launch launch{unit, tile, e, {}};
+  launch.dispatch = {.shader = "gemm_matrix",
+                     .consts = {{"WG", threads},
+                                {"ROWS", tile.rows},
+                                {"COLUMNS", tile.columns},
+                                {"PAIRS", tile.columns / 2},
+                                {"MM", unit.m},
+                                {"MN", unit.n},
+                                {"MK", unit.k},
+                                {"DEPTH", tile.depth},
+                                {"A_ITEMS", tile.m(unit) * tile.depth / 8 / threads},
+                                {"B_ITEMS", tile.n(unit) * tile.depth / 8 / threads},
+                                {"WHOLE_K", e.k % tile.depth == 0},
+                                {"SLICED", tile.slices > 1}},
+                     .in = {{"a", a, 4, View::kWords}},
+                     .params = {{"m", e.m},
+                                {"k", e.k},
+                                {"tiles_m", CeilDiv(e.m, tile.m(unit))},
+                                {"a_m", a_m},
+                                {"slice", CeilDiv(CeilDiv(e.k, tile.depth), tile.slices) * tile.depth}}};
+  return launch;
+}
+
+void Add(Dispatch& d, std::initializer_list<Const> consts) {
+  for (const Const& c : consts) d.consts.push_back(c);
+}
+
+bool HasTypedZeros(const NbitsWeight& w) { return w.zeros && IsFloat(w.zeros->type); }
+
+// The weights in place of B. A thread stages B_ITEMS octets of a column.
+void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t items, bool whole_n) {
+  const NbitsProduct& q = few.first;
+  const uint32_t words = std::min(4u, items * q.bits / 4);  // u32 of a load
+  const bool two = few.more[0].w != nullptr;
+  Add(d, {{"DENSE", false},
+          {"B_ALONG_N", false},
+          {"GATED", few.gated()},
+          {"TWO", two},
+          {"THREE", few.more[1].w != nullptr},
+          {"MORE_Y", two && !few.gated()},
+          {"BIAS", q.weight.bias != nullptr},
+          {"BITS", q.bits},
+          {"BITS_2", q.bits == 2},
+          {"BITS_4", q.bits == 4},
+          {"BITS_8", q.bits == 8},
+          {"BLOCK", q.block},
+          {"WIDE", words > 1},
+          {"WORDS", words},
+          {"TWO_LOADS", items * q.bits / 4 > 4},
+          {"ZEROS_U8", q.weight.zeros && !HasTypedZeros(q.weight)},
+          {"ZEROS_T", HasTypedZeros(q.weight)}});
+  if (few.gated()) Add(d, {{"ACTIVATE", Code{few.activate}}});
+  constexpr const char* kNames[3][5] = {{"w", "scales", "zeros", "bias", "y"},
+                                        {"w1", "scales1", "zeros1", "bias1", "y1"},
+                                        {"w2", "scales2", "zeros2", "bias2", "y2"}};
+  const NbitsWeight* weights[] = {&q.weight, &few.more[0], &few.more[1]};
+  for (size_t i = 0; i < 3; ++i) {
+    const NbitsWeight& w = *weights[i];
+    if (w.w == nullptr) continue;
+    d.in.push_back({kNames[i][0], w.w, words, View::kWords});
+    d.in.push_back({kNames[i][1], w.scales});
+    if (w.zeros) d.in.push_back({kNames[i][2], w.zeros, 1, HasTypedZeros(w) ? View::kTyped : View::kWords});
+    if (w.bias) d.in.push_back({kNames[i][3], w.bias});
+    if (w.y) d.out.push_back({kNames[i][4], w.y, whole_n ? 4u : 1u, whole_n ? View::kWords : View::kTyped});
+  }
+}
+
+struct Sum {
+  const Tensor *part, *bias, *y;
+  uint32_t bias_m, bias_n;
+  float alpha, beta;
+};
+
+void AddSlices(Plan& p, const Launch& launch, const Sum& sum) {
+  const Extent& e = launch.extent;
+  Dispatch d{.shader = "gemm_matrix_sum",
+             .consts = {{"BIAS", sum.bias != nullptr}},
+             .in = {{"part", sum.part, 4}},
+             .out = {{"y", sum.y, 4}},
+             .params = {{"size", U32(sum.y->count())},
+                        {"n", e.n},
+                        {"slices", launch.tile.slices},
+                        {"rows", U32(sum.part->shape[1])},
+                        {"columns", U32(sum.part->shape[2])},
+                        {"bias_m", sum.bias_m},
+                        {"bias_n", sum.bias_n},
+                        {"alpha", sum.alpha},
+                        {"beta", sum.beta}},
+             .grid = {CeilDiv<int64_t>(sum.y->count(), 256)}};
+  if (sum.bias) d.in.push_back({"bias", sum.bias});
   p.Run(d);
+}
+
+// Memory for the partial sums of whole tiles.
+const Tensor* Parts(Plan& p, const Launch& launch) {
+  const int64_t rows = launch.tile.m(launch.unit), columns = launch.tile.n(launch.unit);
+  return p.Scratch(DType::kF32, {launch.tile.slices, CeilDiv<int64_t>(launch.extent.m, rows) * rows,
+                                 CeilDiv<int64_t>(launch.extent.n, columns) * columns});
+}
+
+}  // namespace
+
+bool FitsMatrixUnits(const DeviceInfo& device, const Product& q) {
+  if (q.a->type != DType::kF16 || q.y->type != DType::kF16 || q.a_k != 1 || q.a_m % 8 != 0 || q.k % 8 != 0)
+    return false;
+  const bool along_n = q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0;
+  const bool along_k = q.b_k == 1 && q.b_n % 8 == 0;
+  return q.b->type == DType::kF16 && (along_n || along_k) && Octets(q.a_batch) && Octets(q.b_batch) &&
+         Fits(device, ExtentOf(q));
+}
+
+bool FitsMatrixUnits(const DeviceInfo& device, const NbitsFew& few) {
+  const NbitsProduct& q = few.first;
+  if (few.more[1].w != nullptr && few.more[1].n != few.more[0].n) return false;
+  uint32_t bindings = 1;
+  for (const NbitsWeight* w : {&q.weight, &few.more[0], &few.more[1]}) {
+    if (w->w == nullptr) continue;
+    if ((w->zeros == nullptr) != (q.weight.zeros == nullptr) ||
+        HasTypedZeros(*w) != HasTypedZeros(q.weight) || (w->bias == nullptr) != (q.weight.bias == nullptr))
+      return false;
+    bindings += 2 + (w->zeros != nullptr) + (w->bias != nullptr) + (w->y != nullptr);
+  }
+  return q.x->type == DType::kF16 && q.weight.y->type == DType::kF16 &&
+         q.weight.scales->type == DType::kF16 && q.k % kStep == 0 && q.block >= kStep &&
+         bindings <= device.max_storage_buffers && Fits(device, ExtentOf(few));
+}
+
+void MultiplyOnMatrixUnits(Plan& p, const Product& q) {
+  const bool sliceable = q.batches() == 1 && q.n % 4 == 0 && q.k % kStep == 0;
+  Launch launch = Common(p, ExtentOf(q), q.a, q.a_m, sliceable);
+  Dispatch& d = launch.dispatch;
+  const uint32_t tiles_n = CeilDiv(q.n, launch.tile.n(launch.unit));
+  const bool sliced = launch.tile.slices > 1, whole_n = q.n % 8 == 0 && !sliced;
+  const Tensor* y = sliced ? Parts(p, launch) : q.y;
+  Add(d, {{"DENSE", true},
+          {"GATED", false},
+          {"WHOLE_N", whole_n},
+          {"B_ALONG_N", q.b_n == 1 && q.b_k % 8 == 0 && q.n % 8 == 0},
+          {"BIAS", q.bias != nullptr && !sliced},
+          {"BATCH_RANK", static_cast<uint32_t>(q.batch.size())}});
+  for (const Param& param : {Param{"batch", q.batch},
+                             {"a_batch", q.a_batch},
+                             {"b_batch", q.b_batch},
+                             {"n", q.n},
+                             {"tiles_n", tiles_n},
+                             {"b_k", q.b_k},
+                             {"b_n", q.b_n},
+                             {"bias_m", q.bias_m},
+                             {"bias_n", q.bias_n},
+                             {"alpha", q.alpha},
+                             {"beta", q.beta}})
+    d.params.push_back(param);
+  d.in.push_back({"b", q.b, 4, View::kWords});
+  if (q.bias && !sliced) d.in.push_back({"bias", q.bias});
+  d.out.push_back({"y", y, whole_n ? 4u : 1u, whole_n ? View::kWords : View::kTyped});
+  d.grid = {launch.tile.count(launch.unit, launch.extent) * launch.tile.slices};
+  p.Run(d);
+  if (sliced) AddSlices(p, launch, {y, q.bias, q.y, q.bias_m, q.bias_n, q.alpha, q.beta});
+}
+
+void MultiplyOnMatrixUnits(Plan& p, const NbitsFew& few) {
+  const NbitsProduct& q = few.first;
+  const uint32_t n = q.weight.n, n1 = few.more[0].n;
+  Launch launch = Common(p, ExtentOf(few), q.x, q.k, few.more[0].w == nullptr && n % 4 == 0);
+  Dispatch& d = launch.dispatch;
+  const bool sliced = launch.tile.slices > 1, whole_n = n % 8 == 0 && n1 % 8 == 0 && !sliced;
+  NbitsFew product = few;
+  if (sliced) {
+    product.first.weight.y = Parts(p, launch);
+    product.first.weight.bias = nullptr;
+  }
+  Add(d, {{"WHOLE_N", whole_n}});
+  const uint32_t tile_n = launch.tile.n(launch.unit), columns = few.gated() ? tile_n / 2 : tile_n;
+  AddWeights(d, product, tile_n * launch.tile.depth / 8 / (4 * p.Device().subgroup_size()), whole_n);
+  const uint32_t tiles = CeilDiv(n, columns), tiles1 = few.gated() ? 0 : CeilDiv(n1, columns);
+  for (const Param& param :
+       {Param{"n", n}, {"n1", n1}, {"tiles_n", tiles}, {"tiles1", tiles1}, {"blocks", q.blocks()}})
+    d.params.push_back(param);
+  const int64_t all = tiles + int64_t{tiles1} * (few.more[1].w != nullptr ? 2 : 1);
+  d.grid = {all * CeilDiv(q.m, launch.tile.m(launch.unit)) * launch.tile.slices};
+  p.Run(d);
+  if (sliced) AddSlices(p, launch, {product.first.weight.y, q.weight.bias, q.weight.y, 0, 1, 1, 1});
 }
 
 }  // namespace daybreak

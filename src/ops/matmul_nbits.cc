@@ -48,35 +48,11 @@ void Tile(Plan& p, const NbitsProduct& q) {
   p.Run(d);
 }
 
-// The product as gemm_matrix takes it: rows of x are contiguous, y is one batch.
-Product DenseForm(const NbitsProduct& q) {
-  return {.a = q.x,
-          .bias = q.weight.bias,
-          .y = q.weight.y,
-          .m = q.m,
-          .n = q.weight.n,
-          .k = q.k,
-          .a_m = q.k,
-          .bias_n = 1,
-          .batch = {1},
-          .a_batch = {0},
-          .b_batch = {0}};
-}
-
-QuantisedColumns ColumnsOf(const NbitsProduct& q) {
-  return {
-      .w = q.weight.w, .scales = q.weight.scales, .zeros = q.weight.zeros, .bits = q.bits, .block = q.block};
-}
-
 bool FitsMatrix(const DeviceInfo& device, const NbitsProduct& q) {
-  const QuantisedColumns columns = ColumnsOf(q);
-  return FitsMatrixUnits(device, DenseForm(q), &columns);
+  return FitsMatrixUnits(device, NbitsFew{.first = q});
 }
 
-void Matrix(Plan& p, const NbitsProduct& q) {
-  const QuantisedColumns columns = ColumnsOf(q);
-  MultiplyOnMatrixUnits(p, DenseForm(q), &columns);
-}
+void Matrix(Plan& p, const NbitsProduct& q) { MultiplyOnMatrixUnits(p, NbitsFew{.first = q}); }
 
 constexpr auto kAlways = [](const DeviceInfo&, const NbitsProduct&) { return true; };
 

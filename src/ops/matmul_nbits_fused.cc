@@ -5,6 +5,7 @@
 //   (columns of each product), K, bits, block_size, epsilon, activation
 // for any bit width, block size and number of rows.
 #include "core/variant.h"
+#include "ops/gemm_matrix.h"
 #include "ops/matmul_nbits.h"
 #include "ops/norm.h"
 
@@ -70,6 +71,15 @@ const Tensor* Normalise(Plan& p, const NbitsFew& few) {
   return y;
 }
 
+// One dispatch of all the products after the norm, where the device has matrix units for them.
+bool OnMatrixUnits(Plan& p, const NbitsFew& few) {
+  NbitsFew products{.first = few.first, .more = {few.more[0], few.more[1]}, .activate = few.activate};
+  if (few.first.m <= kNbitsFewRows || !FitsMatrixUnits(p.Device(), products)) return false;
+  products.first.x = Normalise(p, few);
+  MultiplyOnMatrixUnits(p, products);
+  return true;
+}
+
 bool OneDispatch(Plan& p, const NbitsFew& few) {
   const bool wanted = few.first.m <= kNbitsFewRows && p.Device().device_class != DeviceClass::kSoftware;
   return (wanted || IsForced("nbits_fused")) && CanRunNbitsFew(p.Device(), few);
@@ -85,6 +95,7 @@ void RunGroup(Plan& p, Fused& f, Form form, std::span<const int64_t> columns) {
   }
   if (few.first.m == 0) return;
   if (OneDispatch(p, few)) return RunNbitsFew(p, few);
+  if (OnMatrixUnits(p, few)) return;
   NbitsProduct one = few.first;
   one.x = Normalise(p, few);
   for (size_t i = 0; i < columns.size(); ++i) {
@@ -120,6 +131,7 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   const Tensor* y = few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
   if (few.first.m == 0) return;
   if (OneDispatch(p, few)) return RunNbitsFew(p, few);
+  if (OnMatrixUnits(p, few)) return;
   NbitsProduct one = few.first;
   one.x = Normalise(p, few);
   const Tensor* results[2];

@@ -93,8 +93,61 @@ TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
           plan.attrs.Set(name, value);
         RunRow("MatMulNBits", plan);
         const Dispatch& d = Only(plan, "gemm_matrix");
-        EXPECT_EQ(d.grid.x, m == 512 ? 8 * 16 : 32) << "tiles of 64 x 128 and of 64 x 64";
+        EXPECT_EQ(d.grid.x, m == 512 ? 8 * 32 : 32) << "tiles of 64 x 64";
       }
+}
+
+// [skip +] norm and the products that share its result are two dispatches, whatever goes with the weights.
+TEST(Matrix, FusedProductsAreOneDispatch) {
+  for (const bool gated : {false, true})
+    for (const int64_t bits : {2, 4, 8})
+      for (const int64_t n : {3072, 1020}) {  // 1020: not in steps of eight
+        constexpr int64_t kM = 512, kK = 256, kBlock = 64;
+        ShapePlan plan;
+        plan.Add(DType::kF16, {kM, kK});
+        plan.inputs.push_back(nullptr);
+        plan.Add(DType::kF16, {kK});
+        for (int i = 0; i < (gated ? 2 : 3); ++i) {
+          const int64_t columns = gated || i == 0 ? n : 520;
+          plan.Add(DType::kU8, {columns, kK / kBlock, kBlock / 8 * bits});
+          plan.Add(DType::kF16, {columns, kK / kBlock});
+          if (gated) plan.Add(DType::kF16, {columns});
+        }
+        for (const auto& [name, value] : {std::pair{"K", kK},
+                                          {"N", n},
+                                          {"Nq", n},
+                                          {"Nkv", int64_t{520}},
+                                          {"bits", bits},
+                                          {"block_size", kBlock}})
+          plan.attrs.Set(name, value);
+        RunRow(gated ? "MatMulNBitsMlp" : "MatMulNBitsQkv", plan);
+        const Dispatch& d = Only(plan, "gemm_matrix");
+        EXPECT_EQ(plan.dispatches.size(), 2u);
+        if (n == 3072) {
+          EXPECT_EQ(d.grid.x, gated ? 4 * 48 : 4 * (48 + 2 * 9)) << "tiles of 128 x 128, and of 128 x 64";
+        }
+      }
+}
+
+// Few tiles of a long K become slices, which a second dispatch adds up.
+TEST(Matrix, SlicesOfKFillTheDevice) {
+  constexpr int64_t kM = 512, kN = 2048, kK = 8192;
+  for (const bool quantised : {false, true}) {
+    ShapePlan plan;
+    plan.Add(DType::kF16, {kM, kK});
+    if (quantised) {
+      plan.Add(DType::kU8, {kN, kK / 32, 16});
+      plan.Add(DType::kF16, {kN, kK / 32});
+      for (const auto& [name, value] :
+           {std::pair{"K", kK}, {"N", kN}, {"bits", int64_t{4}}, {"block_size", int64_t{32}}})
+        plan.attrs.Set(name, value);
+    } else {
+      plan.Add(DType::kF16, {kK, kN});
+    }
+    RunRow(quantised ? "MatMulNBits" : "MatMul", plan);
+    EXPECT_EQ(Only(plan, "gemm_matrix").grid.x, 4 * 16 * 3) << "three slices of each tile of 128 x 128";
+    EXPECT_EQ(Only(plan, "gemm_matrix_sum").grid.x, kM * kN / 256);
+  }
 }
 
 TEST(Matrix, DenseProductsUseThemForBothOrdersOfB) {
