@@ -1,12 +1,12 @@
-"""Time to the first results in a fresh process, without and with what earlier processes left on disk, for any WebGPU plugin.
+"""Time to the first results of a fresh process, without and with what earlier ones left on disk, for any WebGPU plugin.
 
 usage: python bench/cold.py LIBRARY MODEL.onnx [--prompt 512] [--repeat 3] [--dims name=n,...] [--options k=v,...]
                             [--json FILE]
 
-Phases: `import` (ONNX Runtime), `register` (the plugin, and the devices that it reports), `session`, `first` (the first run: a
-prompt, for a language model), `second` (the same again), `first_token` and `second_token` (one token after the prompt). Seconds;
-medians. "empty" starts with no cache on disk, of the plugin (option cacheDir) or of the driver (environment variables of Mesa
-and NVIDIA); "warm" with those of an earlier process that did the same.
+Phases: `import` (ONNX Runtime), `register` (the plugin, and the devices that it reports), `session`, `first` (the first
+run: a prompt, for a language model), `second` (the same again), `first_token` and `second_token` (one token after the
+prompt). Seconds; medians. "empty" starts with no cache on disk, of the plugin (option cacheDir) or of the driver
+(environment variables of Mesa and NVIDIA); "warm" with those of an earlier process that did the same.
 """
 
 from __future__ import annotations

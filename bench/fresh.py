@@ -1,7 +1,7 @@
 """Runs of a model in a fresh process, with everything bound on the device; bench/load.py and bench/cold.py share it.
 
-A language model (input_ids, the past_key_values that belong to it, lengths or an attention mask) gets a prompt and a static
-cache; other models get random inputs whose unknown dimensions are 1 unless named.
+A language model (input_ids, the past_key_values that belong to it, lengths or an attention mask) gets a prompt and a
+static cache; other models get random inputs whose unknown dimensions are 1 unless named.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 usage: python bench/load.py LIBRARY MODEL.onnx [--repeat 3] [--prompt 512] [--options k=v,...] [--json FILE]
 
-Each repetition is a fresh process that finds the file in the page cache. It opens the device with a session of one node,
-then measures the session of the model: seconds, GB/s of the file, and the peaks of the process's anonymous and mapped
-memory meanwhile. Then a language model runs a prompt and a token, twice, and the memory of the GPU is read: from
-nvidia-smi where there is one (what the whole device uses, less what it used before), else as the process's shared memory,
-where a software device keeps its buffers. Sizes are in bytes.
+Each repetition is a fresh process that finds the file in the page cache. It opens the device with a session of one
+node, then measures the session of the model: seconds, GB/s of the file, and the peaks of the process's anonymous and
+mapped memory meanwhile. Then a language model runs a prompt and a token, twice, and the memory of the GPU is read: from
+nvidia-smi where there is one (what the whole device uses, less what it used before), else as the process's shared
+memory, where a software device keeps its buffers. Sizes are in bytes.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@
 #include "ep/fuse.h"
 #include "ep/match.h"
 #include "ep/node.h"
+#include "gpu/hash.h"
 
 namespace daybreak {
 namespace {
@@ -124,6 +125,22 @@ void Claim(Session& session, std::vector<Candidate>& nodes, OrtEpGraphSupportInf
   }
 }
 
+// The same for the same model in every process: operators, types and shapes in the order of the graph.
+uint64_t FingerprintOf(const std::vector<Candidate>& nodes) {
+  std::vector<uint64_t> words;
+  const std::hash<std::string> hash;
+  for (const Candidate& node : nodes) {
+    const NodeView& view = node.node.view;
+    words.insert(words.end(), {hash(view.domain), hash(view.op), static_cast<uint64_t>(view.since)});
+    for (const auto* values : {&view.in, &view.out})
+      for (const ValueInfo& value : *values) {
+        words.push_back(static_cast<uint64_t>(value.type));
+        for (const int64_t d : value.shape) words.push_back(static_cast<uint64_t>(d));
+      }
+  }
+  return HashWords(words) | 1;
+}
+
 }  // namespace
 
 void ClaimNodes(Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* support) {
@@ -137,6 +154,8 @@ void ClaimNodes(Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* 
   }
   Claim(session, nodes, support);
   Explain(session, nodes);
+  session.model = FingerprintOf(nodes);
+  session.device->Prepare(session.model);
 }
 
 }  // namespace daybreak

@@ -90,6 +90,7 @@ struct Ep : OrtEp, Home {
   void Start(const OrtRunOptions* options) {
     session->run = {};
     session->run.timings = profiling.Active();
+    session->run.model = session->model;
     capture.Begin(options);
     session->device->SetRunContext(&session->run);
   }
@@ -100,6 +101,7 @@ struct Ep : OrtEp, Home {
     capture.End();
     session->run = {};
     session->device->Flush();
+    session->device->Remember(session->model);
   }
 
   std::unique_ptr<Session> session;

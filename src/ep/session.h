@@ -24,6 +24,7 @@ struct Session {
   std::shared_ptr<Device> device;
   Options options;
   const OrtLogger* logger = nullptr;
+  uint64_t model = 0;        // fingerprint of the graph
   bool cpu_fallback = true;  // session.disable_cpu_ep_fallback is not set
   RunContext run;            // of the run that is going on
   std::map<std::string, Fusion>

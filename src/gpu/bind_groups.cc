@@ -29,13 +29,13 @@ WGPUBindGroup BindGroups::Get(const Pipeline& pipeline, const BoundRanges& range
   for (const BoundRange& r : ranges)
     entries.push_back({nullptr, static_cast<uint32_t>(entries.size()), r.buffer->handle.get(), r.offset,
                        r.bytes, nullptr, nullptr});
-  if (pipeline.uniform)
+  if (pipeline.recipe.uniform)
     entries.push_back({nullptr, static_cast<uint32_t>(entries.size()), uniform, 0,
-                       CeilDiv<uint64_t>(pipeline.param_bytes, 16) * 16, nullptr, nullptr});
-  const WGPUBindGroupDescriptor descriptor{nullptr, Str(pipeline.shader), pipeline.layout.get(),
+                       CeilDiv<uint64_t>(pipeline.recipe.param_bytes, 16) * 16, nullptr, nullptr});
+  const WGPUBindGroupDescriptor descriptor{nullptr, Str(pipeline.recipe.shader), pipeline.layout.get(),
                                            entries.size(), entries.data()};
   BindGroupHandle group(wgpu.DeviceCreateBindGroup(gpu_.device.get(), &descriptor));
-  Check(static_cast<bool>(group), "The device gave no bind group for shader '", pipeline.shader, "'.");
+  Check(static_cast<bool>(group), "The device gave no bind group for shader '", pipeline.recipe.shader, "'.");
   return groups_.emplace(key, std::move(group)).first->second.get();
 }
 

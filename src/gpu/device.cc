@@ -91,9 +91,11 @@ DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options,
       options_(std::move(options)),
       groups_(gpu_),
       pool_(gpu_, options_.memory_limit, info_.max_buffer, [this](const Buffer& b) { groups_.Forget(b); }),
-      pipelines_(gpu_, RenderTarget{.immediates = info_.immediates,
-                                    .requires_lines = gpu_.dawn,
-                                    .segment_bytes = info_.segment_bytes()}),
+      pipelines_(gpu_,
+                 RenderTarget{.immediates = info_.immediates,
+                              .requires_lines = gpu_.dawn,
+                              .segment_bytes = info_.segment_bytes()},
+                 support_->cache, support_->cache_key),
       queue_(gpu_, gate_, info_, options_.max_pending_dispatches) {
   empty_ = &pool_.Take(256, MemoryKind::kWeight, nullptr);
 }
@@ -251,10 +253,11 @@ DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
   DispatchCommand command;
   BoundRanges ranges;
   const Segments segments = RangesOf(d, ranges);
-  const Pipeline& pipeline = pipelines_.Get(d, segments);
+  const RunContext* run = Run();
+  const Pipeline& pipeline = pipelines_.Get(d, segments, run ? run->model : 0);
   command.pipeline = &pipeline;
   command.group = groups_.Get(pipeline, ranges, queue_.UniformBuffer());
-  command.params.resize(pipeline.param_bytes);
+  command.params.resize(pipeline.recipe.param_bytes);
   WriteParams(d, command.params.data());
   if (d.indirect != nullptr) {
     const BufferSlice slice = Resolve(d.indirect->device.address, 12);
@@ -310,6 +313,16 @@ void DeviceImpl::SetRunContext(RunContext* context) {
     queue_.Wait();  // hands the timings out while their collectors are there
   }
   thread_run = {context ? this : nullptr, context};
+}
+
+void DeviceImpl::Prepare(uint64_t model) {
+  std::lock_guard lock(gate_);
+  pipelines_.Prepare(model);
+}
+
+void DeviceImpl::Remember(uint64_t model) {
+  std::lock_guard lock(gate_);
+  pipelines_.Remember(model);
 }
 
 std::shared_ptr<Recording> DeviceImpl::NewRecording() {

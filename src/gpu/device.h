@@ -74,6 +74,7 @@ class Recording;
 struct RunContext {
   std::shared_ptr<Recording> recording;  // commands are recorded (and not executed) when set
   std::vector<Timings*> timings;         // dispatches are timed when not empty
+  uint64_t model = 0;                    // fingerprint of the model that runs; 0: not known
 };
 
 class Device {
@@ -109,6 +110,9 @@ class Device {
 
   // --- Runs. `context` must outlive the bracket; nullptr ends it. Applies to the calling thread.
   virtual void SetRunContext(RunContext* context) = 0;
+  // Starts to compile what earlier processes needed for the model, and keeps on disk what this one needed.
+  virtual void Prepare(uint64_t model) = 0;
+  virtual void Remember(uint64_t model) = 0;
   virtual std::shared_ptr<Recording> NewRecording() = 0;
   // Issues a recording's commands again. `timings` as in RunContext.
   virtual void Replay(Recording& recording, const std::vector<Timings*>& timings) = 0;

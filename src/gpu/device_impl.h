@@ -35,9 +35,11 @@ class DeviceHealth {
 
 // What the device's callbacks use; it outlives the device.
 struct DeviceSupport {
-  explicit DeviceSupport(const std::string& cache_folder) : cache(cache_folder) {}
+  DeviceSupport(const std::string& cache_folder, std::string key)
+      : cache(cache_folder), cache_key(std::move(key)) {}
   DeviceHealth health;
   const DiskCache cache;
+  const std::string cache_key;  // of what this device may use of it
 };
 
 class DeviceImpl final : public Device, public std::enable_shared_from_this<DeviceImpl> {
@@ -62,6 +64,8 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void Flush() override;
   void Wait() override;
   void SetRunContext(RunContext* context) override;
+  void Prepare(uint64_t model) override;
+  void Remember(uint64_t model) override;
   std::shared_ptr<Recording> NewRecording() override;
   void Replay(Recording& recording, const std::vector<Timings*>& timings) override;
 

@@ -43,9 +43,9 @@ WGPULimits Limits(const OpenRequest& request, DeviceInfo& info) {
 
 // Dawn's hooks for compiled pipelines.
 dawn::Cache Blobs(const OpenRequest& request) {
-  auto* disk = const_cast<DiskCache*>(&request.cache);
+  auto* disk = const_cast<DiskCache*>(&request.support.cache);
   return {{nullptr, dawn::kCacheType},
-          Str(request.cache_key),
+          Str(request.support.cache_key),
           {nullptr,
            [](size_t key_size, const void* key, size_t value_size, void* value, void* user, void*) {
              return static_cast<const DiskCache*>(user)->Load(key, key_size, value, value_size);
@@ -115,7 +115,7 @@ Gpu OpenDevice(const OpenRequest& request, DeviceInfo& info) {
   if (!request.options.robustness) on.push_back("disable_robustness");
   dawn::Toggles toggles{{nullptr, dawn::kTogglesType}, on.size(), on.data(), off.size(), off.data()};
   dawn::Cache blobs = Blobs(request);
-  if (request.cache.Enabled()) toggles.chain.next = &blobs.chain;
+  if (request.support.cache.Enabled()) toggles.chain.next = &blobs.chain;
 
   WGPUDeviceDescriptor descriptor{};
   descriptor.nextInChain = request.dawn ? &toggles.chain : nullptr;
@@ -123,7 +123,7 @@ Gpu OpenDevice(const OpenRequest& request, DeviceInfo& info) {
   descriptor.requiredFeatureCount = features.size();
   descriptor.requiredFeatures = features.data();
   descriptor.requiredLimits = &limits;
-  Listen(descriptor, request.health);
+  Listen(descriptor, request.support.health);
   return RequestDevice(request, descriptor, info);
 }
 

@@ -11,16 +11,14 @@
 
 namespace daybreak {
 
-// What a device is opened with. `health` hears of its loss and its uncaptured errors, `cache` keeps its
-// compiled pipelines under `cache_key`; both outlive the device.
+// What a device is opened with. `support` hears of its loss and its uncaptured errors and keeps its
+// compiled pipelines; it outlives the device.
 struct OpenRequest {
   WGPUInstance instance = nullptr;
   WGPUAdapter adapter = nullptr;
   bool dawn = true;
   const DeviceOptions& options;
-  DeviceHealth& health;
-  const DiskCache& cache;
-  std::string cache_key;
+  DeviceSupport& support;
 };
 
 // Opens a device with all features and limits that `info` names. Lowers info.max_binding to the limit that

@@ -1,5 +1,6 @@
 #include "gpu/pipelines.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <vector>
@@ -8,6 +9,8 @@
 
 namespace daybreak {
 namespace {
+
+constexpr size_t kMostOfAModel = 512;
 
 // Lines with numbers, for the message of a shader that does not compile.
 std::string Numbered(const std::string& text) {
@@ -29,8 +32,7 @@ void Dump(const std::string& name, const std::string& text) {
       << text;
 }
 
-BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, const Segments& segments, bool uniform,
-                                 size_t param_bytes) {
+BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Recipe& recipe) {
   std::vector<WGPUBindGroupLayoutEntry> entries;
   const auto add = [&](WGPUBufferBindingType type, bool dynamic, uint64_t min_size) {
     WGPUBindGroupLayoutEntry entry{};
@@ -39,54 +41,42 @@ BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Dispatch& d, const Segmen
     entry.buffer = {nullptr, type, dynamic, min_size};
     entries.push_back(entry);
   };
-  for (size_t i = 0; i < d.in.size() + d.out.size(); ++i)
-    for (uint32_t n = 0; n < SegmentsOf(segments, i); ++n)
-      add(i < d.in.size() ? WGPUBufferBindingType_ReadOnlyStorage : WGPUBufferBindingType_Storage, false, 0);
-  if (uniform) add(WGPUBufferBindingType_Uniform, true, param_bytes);
-  const WGPUBindGroupLayoutDescriptor descriptor{nullptr, Str(d.shader), entries.size(), entries.data()};
+  for (const char binding : recipe.bindings)
+    add(binding == 'r' ? WGPUBufferBindingType_ReadOnlyStorage : WGPUBufferBindingType_Storage, false, 0);
+  if (recipe.uniform) add(WGPUBufferBindingType_Uniform, true, recipe.param_bytes);
+  const WGPUBindGroupLayoutDescriptor descriptor{nullptr, Str(recipe.shader), entries.size(), entries.data()};
   return BindGroupLayoutHandle(wgpu.DeviceCreateBindGroupLayout(gpu.device.get(), &descriptor));
-}
-
-bool NeedsUniform(const Dispatch& d, const RenderTarget& target) {
-  const size_t bytes = ParamBytes(d);
-  return bytes > 0 && !(target.immediates && bytes <= kMaxImmediateBytes);
 }
 
 }  // namespace
 
-Pipeline::Pipeline(const Gpu& gpu, const Dispatch& d, const Segments& segments, const RenderTarget& target,
-                   uint64_t pipeline_id)
-    : id(pipeline_id),
-      shader(d.shader),
-      param_bytes(ParamBytes(d)),
-      uniform(NeedsUniform(d, target)),
-      gpu_(gpu),
-      text_(Render(d, target, segments)) {
-  Dump(shader, text_);
+Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id)
+    : id(pipeline_id), recipe(std::move(given)), gpu_(gpu) {
   // The module is checked before it is used: an implementation that skips validation must never see an
   // invalid one.
   ErrorScope scope(gpu_);
-  WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(text_)};
-  const WGPUShaderModuleDescriptor descriptor{&source.chain, Str(shader)};
+  WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(recipe.text)};
+  const WGPUShaderModuleDescriptor descriptor{&source.chain, Str(recipe.shader)};
   const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &descriptor));
-  layout = MakeLayout(gpu_, d, segments, uniform, param_bytes);
+  layout = MakeLayout(gpu_, recipe);
   const std::string error = scope.Close();
   if (!error.empty() || !module || !layout) FailToCompile(error);
-  Compile(d, module.get());
+  Compile(module.get());
 }
 
 Pipeline::~Pipeline() {
   if (!done_) gpu_.Wait(future_, done_);
 }
 
-void Pipeline::Compile(const Dispatch& d, WGPUShaderModule module) {
+void Pipeline::Compile(WGPUShaderModule module) {
   const WGPUBindGroupLayout layouts[] = {layout.get()};
-  const auto immediate_bytes = static_cast<uint32_t>(uniform ? 0 : param_bytes);
-  const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(shader), 1, layouts, immediate_bytes};
+  const auto immediate_bytes = static_cast<uint32_t>(recipe.uniform ? 0 : recipe.param_bytes);
+  const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(recipe.shader), 1, layouts,
+                                                       immediate_bytes};
   const PipelineLayoutHandle pipeline_layout(
       wgpu.DeviceCreatePipelineLayout(gpu_.device.get(), &layout_descriptor));
   const WGPUComputePipelineDescriptor descriptor{
-      nullptr, Str(d.shader), pipeline_layout.get(), {nullptr, module, Str("main"), 0, nullptr}};
+      nullptr, Str(recipe.shader), pipeline_layout.get(), {nullptr, module, Str("main"), 0, nullptr}};
   if (!gpu_.dawn) {  // wgpu-native has no asynchronous creation
     ErrorScope scope(gpu_);
     handle_ = ComputePipelineHandle(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
@@ -116,15 +106,58 @@ WGPUComputePipeline Pipeline::Get() const {
 }
 
 void Pipeline::FailToCompile(const std::string& error) const {
-  Fail("Shader '", shader, "' does not compile: ", error, "\n", Numbered(text_));
+  Fail("Shader '", recipe.shader, "' does not compile: ", error, "\n", Numbered(recipe.text));
 }
 
-const Pipeline& Pipelines::Get(const Dispatch& dispatch, const Segments& segments) {
+const Pipeline& Pipelines::Make(Recipe recipe) {
+  const auto found = made_.find(recipe.text);
+  if (found != made_.end()) return *found->second;
+  auto pipeline = std::make_unique<Pipeline>(gpu_, std::move(recipe), next_id_++);
+  return *made_.emplace(pipeline->recipe.text, std::move(pipeline)).first->second;
+}
+
+const Pipeline& Pipelines::Get(const Dispatch& dispatch, const Segments& segments, uint64_t model) {
   const PipelineKey key = KeyOf(dispatch, segments);
   const auto it = pipelines_.find(key);
   if (it != pipelines_.end()) return *it->second;
-  auto pipeline = std::make_unique<Pipeline>(gpu_, dispatch, segments, target_, next_id_++);
-  return *pipelines_.emplace(key, std::move(pipeline)).first->second;
+  Recipe recipe = RecipeOf(dispatch, segments, target_);
+  Dump(recipe.shader, recipe.text);
+  const Pipeline& pipeline = Make(std::move(recipe));
+  pipelines_.emplace(key, &pipeline);
+  if (model != 0) Use(model, pipeline);
+  return pipeline;
+}
+
+void Pipelines::Use(uint64_t model, const Pipeline& pipeline) {
+  Model& known = models_[model];
+  if (std::find(known.used.begin(), known.used.end(), &pipeline) != known.used.end()) return;
+  if (known.used.size() >= kMostOfAModel) known.used.clear();  // most are of earlier versions by now
+  known.used.push_back(&pipeline);
+  known.changed = true;
+}
+
+std::string Pipelines::KeyOfModel(uint64_t model) const {
+  return cache_key_ + "|pipelines of " + std::to_string(model);
+}
+
+void Pipelines::Prepare(uint64_t model) {
+  if (models_.contains(model) || !cache_.Enabled()) return;
+  Model& known = models_[model];
+  try {
+    for (Recipe& recipe : LoadRecipes(cache_, KeyOfModel(model)))
+      known.used.push_back(&Make(std::move(recipe)));
+  } catch (const Error&) {  // of another version: compiled when it is needed, if it is
+    known.changed = true;
+  }
+}
+
+void Pipelines::Remember(uint64_t model) {
+  const auto found = models_.find(model);
+  if (found == models_.end() || !found->second.changed) return;
+  std::vector<const Recipe*> recipes;
+  for (const Pipeline* pipeline : found->second.used) recipes.push_back(&pipeline->recipe);
+  StoreRecipes(cache_, KeyOfModel(model), recipes);
+  found->second.changed = false;
 }
 
 }  // namespace daybreak

@@ -1,12 +1,13 @@
-// Pipelines by key: rendered and compiled on first use, several at a time.
+// Pipelines by key: rendered and compiled on first use, or ahead of it, several at a time.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "gpu/api.h"
-#include "gpu/render.h"
+#include "gpu/recipe.h"
 
 namespace daybreak {
 
@@ -14,8 +15,7 @@ namespace daybreak {
 // already.
 class Pipeline {
  public:
-  Pipeline(const Gpu& gpu, const Dispatch& dispatch, const Segments& segments, const RenderTarget& target,
-           uint64_t id);
+  Pipeline(const Gpu& gpu, Recipe recipe, uint64_t id);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
@@ -25,17 +25,14 @@ class Pipeline {
   WGPUComputePipeline Get() const;
 
   const uint64_t id;
-  const std::string shader;
-  const size_t param_bytes;
-  const bool uniform;  // params come from the uniform buffer: one more binding, with a dynamic offset
+  const Recipe recipe;
   BindGroupLayoutHandle layout;
 
  private:
-  void Compile(const Dispatch& dispatch, WGPUShaderModule module);
+  void Compile(WGPUShaderModule module);
   [[noreturn]] void FailToCompile(const std::string& error) const;
 
   const Gpu& gpu_;
-  const std::string text_;
   ComputePipelineHandle handle_;
   std::string error_;
   WGPUFuture future_{};
@@ -45,19 +42,40 @@ class Pipeline {
 // Not thread-safe: the device's lock guards it.
 class Pipelines {
  public:
-  Pipelines(const Gpu& gpu, const RenderTarget& target) : gpu_(gpu), target_(target) {}
+  // `cache_key`: what must agree for pipelines of another process to be of use.
+  Pipelines(const Gpu& gpu, const RenderTarget& target, const DiskCache& cache, std::string cache_key)
+      : gpu_(gpu), target_(target), cache_(cache), cache_key_(std::move(cache_key)) {}
 
   // Errors name the shader, its constants and the implementation's message with its lines. A failed key fails
   // again. With the environment variable DAYBREAK_SHADER_DUMP=FOLDER every new shader is written there.
-  const Pipeline& Get(const Dispatch& dispatch, const Segments& segments);
+  // `model` (0: none) is the fingerprint of the model that asks.
+  const Pipeline& Get(const Dispatch& dispatch, const Segments& segments, uint64_t model);
+
+  // Starts to compile what earlier processes used for the model; does not wait.
+  void Prepare(uint64_t model);
+  // Keeps on disk what the model has used, if it used anything new.
+  void Remember(uint64_t model);
 
  private:
   struct Hash {
     size_t operator()(const PipelineKey& key) const { return HashOf(key); }
   };
+  // The pipelines of a model, of earlier processes and of this one.
+  struct Model {
+    std::vector<const Pipeline*> used;
+    bool changed = false;
+  };
+  const Pipeline& Make(Recipe recipe);
+  void Use(uint64_t model, const Pipeline& pipeline);
+  std::string KeyOfModel(uint64_t model) const;
+
   const Gpu& gpu_;
   const RenderTarget target_;
-  std::unordered_map<PipelineKey, std::unique_ptr<Pipeline>, Hash> pipelines_;
+  const DiskCache& cache_;
+  const std::string cache_key_;
+  std::unordered_map<std::string, std::unique_ptr<Pipeline>> made_;  // by their text
+  std::unordered_map<PipelineKey, const Pipeline*, Hash> pipelines_;
+  std::unordered_map<uint64_t, Model> models_;
   uint64_t next_id_ = 1;
 };
 

@@ -67,7 +67,7 @@ uint32_t Queue::PushUniform(const FixedVec<uint8_t, 256>& params) {
 void Queue::EncodeDispatch(const DispatchCommand& c) {
   WGPUComputePassEncoder pass = pass_.get();
   if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->Get());
-  if (c.pipeline->uniform) {
+  if (c.pipeline->recipe.uniform) {
     const uint32_t offset = PushUniform(c.params);
     wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 1, &offset);
     group_ = nullptr;

@@ -145,8 +145,7 @@ class WebGpuImpl final : public WebGpu {
   void ListAdapters();
   AdapterHandle Request(const AdapterRequest& request) const;
   DeviceInfo Describe(WGPUAdapter adapter) const;
-  Gpu OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health, const DiskCache& cache,
-              DeviceInfo& info);
+  Gpu OpenGpu(size_t index, const DeviceOptions& options, DeviceSupport& support, DeviceInfo& info);
   std::string CacheKey(const DeviceInfo& info) const;
 
   daybreak::Library library_;
@@ -334,9 +333,9 @@ std::shared_ptr<Device> WebGpuImpl::Open(size_t index, const DeviceOptions& opti
   Check(index < adapters_.size(), "There is no adapter ", index, "; ", implementation_, " reports ",
         adapters_.size(), ".");
   if (auto device = open_[index].lock(); device && !device->Lost()) return device;
-  auto support = std::make_unique<DeviceSupport>(options.cache_dir);
   DeviceInfo info = adapters_[index].info;
-  Gpu gpu = OpenGpu(index, options, support->health, support->cache, info);
+  auto support = std::make_unique<DeviceSupport>(options.cache_dir, CacheKey(info));
+  Gpu gpu = OpenGpu(index, options, *support, info);
   auto device = std::make_shared<DeviceImpl>(std::move(gpu), info, options, std::move(support));
   open_[index] = device;
   return device;
@@ -351,11 +350,11 @@ std::string WebGpuImpl::CacheKey(const DeviceInfo& info) const {
               info.device_id, "|", info.driver);
 }
 
-Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceHealth& health,
-                        const DiskCache& cache, DeviceInfo& info) {
+Gpu WebGpuImpl::OpenGpu(size_t index, const DeviceOptions& options, DeviceSupport& support,
+                        DeviceInfo& info) {
   const AdapterHandle adapter = Request(requests_[index]);
   Check(static_cast<bool>(adapter), "Adapter ", index, " (", info.name, ") is no longer there.");
-  return OpenDevice({instance_, adapter.get(), dawn_, options, health, cache, CacheKey(info)}, info);
+  return OpenDevice({instance_, adapter.get(), dawn_, options, support}, info);
 }
 
 }  // namespace
