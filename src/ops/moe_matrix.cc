@@ -40,15 +40,12 @@ void MultiplyTilesOnMatrixUnits(Plan& p, const ExpertProduct& q, const SlotTiles
   const uint32_t threads = 4 * p.Device().subgroup_size();
   const uint32_t octets = kColumns * kDepth / 8 / threads;  // of weights, a thread
   const ExpertLoads loads = LoadsOf(q, std::min(4u, octets * q.bits / 4));
-  const uint32_t count = octets * q.bits / 4 / loads.words;
   const bool from_f32 = !x_by_token;
   Dispatch d = StartExperts("moe_matrix", q, loads, {"x", q.x, 4, from_f32 ? View::kTyped : View::kWords});
   for (const Const& c : {Const{"WG", threads},
                          {"MK", ConfigOf(p.Device())->k},
-                         {"A_2", threads == 128},
-                         {"B_4", octets == 4},
-                         {"LOADS_2", count >= 2},
-                         {"LOADS_4", count >= 4},
+                         {"A_ITEMS", kTileRows * kDepth / 8 / threads},
+                         {"LOADS", octets * q.bits / 4 / loads.words},
                          {"BITS_2", q.bits == 2},
                          {"BITS_4", q.bits == 4},
                          {"BITS_8", q.bits == 8},

@@ -4,7 +4,7 @@
 // peaks: a power of two then brings the row into the range of f16.
 //   x, weights as in lib/moe_expert.wgsl; order [slots], tiles (expert, first place in order, rows)  ->  y [slots][n];
 //     peaks [slots]: f32 bits, written (PEAKS) or read (FROM_F32)
-//   consts: WG, MK (K of a matrix unit), A_2 (a thread stages 2 octets of x, else 1), PEAKS; see lib/moe_octets.wgsl
+//   consts: WG, MK (K of a matrix unit), A_ITEMS (octets of x that a thread stages), PEAKS; see lib/moe_octets.wgsl
 //   params: share (slots that share a row of x), x_first (its row 0), first (slot of y's first row), row_tiles
 #include "lib/moe_expert.wgsl"
 #include "lib/moe_octets.wgsl"
@@ -77,27 +77,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let n0 = group_index(group) / params.row_tiles * TILE_N;
   let sub_m = sub / 2u * 32u;
   let sub_n = sub % 2u * 64u;
-  var c00: Result;
-  var c01: Result;
-  var c02: Result;
-  var c03: Result;
-  var c10: Result;
-  var c11: Result;
-  var c12: Result;
-  var c13: Result;
+#for i 2
+#for j 4
+  var c$i_$j: Result;
+#endfor
+#endfor
   if (tid < TILE_M) { atomicStore(&row_peaks[tid], 0u); }
 
   // Where this thread reads, and what it has read for the next step, while one is computed.
-  let a_row = tid / OCTETS;
-  let a_k = tid % OCTETS * 8u;
-  let x_0 = x_row(tile, a_row);
-  let f_0 = power(exponent_of(tile, a_row));
-  var a_0 = a_octet(x_0, a_k, f_0);
-#if A_2
-  let x_1 = x_row(tile, a_row + WG / OCTETS);
-  let f_1 = power(exponent_of(tile, a_row + WG / OCTETS));
-  var a_1 = a_octet(x_1, a_k, f_1);
-#endif
+  let k_thread = tid % OCTETS * 8u;
+#for i A_ITEMS
+  let row$i = tid / OCTETS + $iu * (WG / OCTETS);
+  let x$i = x_row(tile, row$i);
+  let f$i = power(exponent_of(tile, row$i));
+  var a$i = a_octet(x$i, k_thread, f$i);
+#endfor
   let r = row_of(tile.x, n0 + tid * B_ITEMS / OCTETS);
   let b_k = tid * B_ITEMS % OCTETS * 8u;
   let b_at = tid * B_ITEMS / OCTETS * ROW_K + tid * B_ITEMS % OCTETS;
@@ -105,50 +99,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var block = block_of(r, b_k);
   for (var k0 = 0u; k0 < params.k; k0 += DEPTH) {
     workgroupBarrier();
-    stage_a[a_row * ROW_K + tid % OCTETS] = a_0;
-#if A_2
-    stage_a[(a_row + WG / OCTETS) * ROW_K + tid % OCTETS] = a_1;
-#endif
+#for i A_ITEMS
+    stage_a[row$i * ROW_K + tid % OCTETS] = a$i;
+#endfor
     stage_octets(b_at, b, block);
     workgroupBarrier();
     let next = min(k0 + DEPTH, params.k - DEPTH);
-    a_0 = a_octet(x_0, next + a_k, f_0);
-#if A_2
-    a_1 = a_octet(x_1, next + a_k, f_1);
-#endif
+#for i A_ITEMS
+    a$i = a_octet(x$i, next + k_thread, f$i);
+#endfor
     b = load_octets(r, next + b_k);
     block = block_of(r, next + b_k);
     for (var k = 0u; k < DEPTH; k += MK) {
-      let l0 = left(sub_m, k);
-      let l1 = left(sub_m + 16u, k);
-      let r0 = right(sub_n, k);
-      c00 = subgroupMatrixMultiplyAccumulate(l0, r0, c00);
-      c10 = subgroupMatrixMultiplyAccumulate(l1, r0, c10);
-      let r1 = right(sub_n + 16u, k);
-      c01 = subgroupMatrixMultiplyAccumulate(l0, r1, c01);
-      c11 = subgroupMatrixMultiplyAccumulate(l1, r1, c11);
-      let r2 = right(sub_n + 32u, k);
-      c02 = subgroupMatrixMultiplyAccumulate(l0, r2, c02);
-      c12 = subgroupMatrixMultiplyAccumulate(l1, r2, c12);
-      let r3 = right(sub_n + 48u, k);
-      c03 = subgroupMatrixMultiplyAccumulate(l0, r3, c03);
-      c13 = subgroupMatrixMultiplyAccumulate(l1, r3, c13);
+#for i 2
+      let left$i = left(sub_m + 16u * $iu, k);
+#endfor
+#for j 4
+      let right$j = right(sub_n + 16u * $ju, k);
+#for i 2
+      c$i_$j = subgroupMatrixMultiplyAccumulate(left$i, right$j, c$i_$j);
+#endfor
+#endfor
     }
   }
 
   let strip = sub * 16u * STRIP;
-  subgroupMatrixStore<row_major>(&strips, strip, c00, STRIP);
-  subgroupMatrixStore<row_major>(&strips, strip + 16u, c01, STRIP);
-  write_strip(tile, sub_m, n0 + sub_n, strip, lane);
-  subgroupMatrixStore<row_major>(&strips, strip, c02, STRIP);
-  subgroupMatrixStore<row_major>(&strips, strip + 16u, c03, STRIP);
-  write_strip(tile, sub_m, n0 + sub_n + 32u, strip, lane);
-  subgroupMatrixStore<row_major>(&strips, strip, c10, STRIP);
-  subgroupMatrixStore<row_major>(&strips, strip + 16u, c11, STRIP);
-  write_strip(tile, sub_m + 16u, n0 + sub_n, strip, lane);
-  subgroupMatrixStore<row_major>(&strips, strip, c12, STRIP);
-  subgroupMatrixStore<row_major>(&strips, strip + 16u, c13, STRIP);
-  write_strip(tile, sub_m + 16u, n0 + sub_n + 32u, strip, lane);
+#for i 2
+  subgroupMatrixStore<row_major>(&strips, strip, c$i_0, STRIP);
+  subgroupMatrixStore<row_major>(&strips, strip + 16u, c$i_1, STRIP);
+  write_strip(tile, sub_m + 16u * $iu, n0 + sub_n, strip, lane);
+  subgroupMatrixStore<row_major>(&strips, strip, c$i_2, STRIP);
+  subgroupMatrixStore<row_major>(&strips, strip + 16u, c$i_3, STRIP);
+  write_strip(tile, sub_m + 16u * $iu, n0 + sub_n + 32u, strip, lane);
+#endfor
 #if PEAKS
   if (tid < tile.z) { atomicMax(&peaks[slot_of(tile, tid) - params.first], atomicLoad(&row_peaks[tid])); }
 #endif

@@ -1,6 +1,6 @@
 // What moe_matrix.wgsl multiplies, eight f16 (a vec4<u32>) at a time. Needs lib/moe_expert.wgsl.
-//   consts: FROM_F32 (x is f32, scaled by the power of two that brings its row's peak to 2^14), B_4 (a thread stages 4
-//     octets of a row of weights, else 2), LOADS_2, LOADS_4 (loads of those), BITS_2, BITS_4, BITS_8
+//   consts: FROM_F32 (x is f32, scaled by the power of two that brings its row's peak to 2^14), LOADS (of weights, a
+//     thread and step), BITS_2, BITS_4, BITS_8
 
 // x of eight elements from k.
 #if FROM_F32
@@ -15,29 +15,19 @@ fn a_octet(row: u32, k: u32, factor: f32) -> vec4<u32> {
 fn a_octet(row: u32, k: u32, factor: f32) -> vec4<u32> { return x[(row * params.k + k) / 8u]; }
 #endif
 
+// What a thread loads at a time: LOADS of words_t.
 struct Loads {
-#if LOADS_4
-  v2: words_t,
-  v3: words_t,
-#endif
-#if LOADS_2
-  v1: words_t,
-#endif
-  v0: words_t,
+#for i LOADS
+  v$i: words_t,
+#endfor
 }
 
 // A thread's weights from k, which is a multiple of theirs.
 fn load_octets(r: Row, k: u32) -> Loads {
-  let run = k / RUN;
   var v = Loads();
-  v.v0 = load(r, run);
-#if LOADS_2
-  v.v1 = load(r, run + 1u);
-#endif
-#if LOADS_4
-  v.v2 = load(r, run + 2u);
-  v.v3 = load(r, run + 3u);
-#endif
+#for i LOADS
+  v.v$i = load(r, k / RUN + $iu);
+#endfor
   return v;
 }
 
@@ -73,36 +63,23 @@ fn block_of(r: Row, k: u32) -> Block { return Block(0u); }
 
 // Puts a thread's octets into the staged memory of B, from place `at`.
 fn stage_octets(at: u32, v: Loads, b: Block) {
+#for i LOADS
+#if HALVES
+  stage_b[at + $iu] = v.v$i;
+#else
+#for j WORDS
 #if BITS_2
-  stage_b[at] = octet(word(v.v0, 0u), b);
-  stage_b[at + 1u] = octet(word(v.v0, 0u) >> 16u, b);
-#if B_4
-  stage_b[at + 2u] = octet(word(v.v0, 1u), b);
-  stage_b[at + 3u] = octet(word(v.v0, 1u) >> 16u, b);
-#endif
+  stage_b[at + 2u * $ju] = octet(word(v.v$i, $ju), b);
+  stage_b[at + 2u * $ju + 1u] = octet(word(v.v$i, $ju) >> 16u, b);
 #endif
 #if BITS_4
-  stage_b[at] = octet(word(v.v0, 0u), b);
-  stage_b[at + 1u] = octet(word(v.v0, 1u), b);
-#if B_4
-  stage_b[at + 2u] = octet(word(v.v0, 2u), b);
-  stage_b[at + 3u] = octet(word(v.v0, 3u), b);
+  stage_b[at + $ju] = octet(word(v.v$i, $ju), b);
 #endif
-#endif
+#endfor
 #if BITS_8
-  stage_b[at] = octet(word(v.v0, 0u), word(v.v0, 1u), b);
-  stage_b[at + 1u] = octet(word(v.v0, 2u), word(v.v0, 3u), b);
-#if B_4
-  stage_b[at + 2u] = octet(word(v.v1, 0u), word(v.v1, 1u), b);
-  stage_b[at + 3u] = octet(word(v.v1, 2u), word(v.v1, 3u), b);
+  stage_b[at + 2u * $iu] = octet(word(v.v$i, 0u), word(v.v$i, 1u), b);
+  stage_b[at + 2u * $iu + 1u] = octet(word(v.v$i, 2u), word(v.v$i, 3u), b);
 #endif
 #endif
-#if HALVES
-  stage_b[at] = v.v0;
-  stage_b[at + 1u] = v.v1;
-#if B_4
-  stage_b[at + 2u] = v.v2;
-  stage_b[at + 3u] = v.v3;
-#endif
-#endif
+#endfor
 }
