@@ -35,6 +35,7 @@ FLAGS = {
     "smooth_softmax", "saturate", "allowzero",
 }  # fmt: skip
 CRASHES_ORT = {("GatherND", "batch_dims")}  # shape inference reads out of bounds for negative values
+ABORTS_ORT = {"MoE", "QMoE"}  # its CPU kernels end the process on some shapes and attributes: no comparison
 
 
 def mutate_attribute(case: Case, rng: np.random.Generator) -> bool:
@@ -124,7 +125,7 @@ def disagreement(case: Case, daybreak: Daybreak) -> str:
     inputs = make_inputs(case)
     try:
         model = build_model(case, inputs)
-        want = reference(case, inputs)
+        want = None if case.op in ABORTS_ORT else reference(case, inputs)
     except Exception:
         want = None
     try:
