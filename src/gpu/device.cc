@@ -19,6 +19,7 @@ class Recording {
   const std::shared_ptr<DeviceImpl> device;
   std::vector<Entry> entries;
   std::vector<BindGroupHandle> groups;  // keeps what the entries point to
+  std::vector<Queue::Encoded> ahead;    // the commands of the next replay
 };
 
 namespace {
@@ -332,12 +333,21 @@ std::shared_ptr<Recording> DeviceImpl::NewRecording() {
 void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timings) {
   std::lock_guard lock(gate_);
   support_->health.Check();
-  for (const Recording::Entry& entry : recording.entries)
-    queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
-  if (timings.empty())
-    queue_.Flush();
+  const auto encode = [&] {
+    for (const Recording::Entry& entry : recording.entries)
+      queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
+  };
+  if (!timings.empty()) {
+    encode();
+    return queue_.Wait();
+  }
+  if (recording.ahead.empty())
+    encode();
   else
-    queue_.Wait();
+    queue_.Submit(std::move(recording.ahead));
+  queue_.Flush();
+  // A command buffer serves once: that of the next replay is encoded while the GPU is at work.
+  recording.ahead = queue_.EncodeAhead(encode);
 }
 
 void DeviceImpl::ReleaseRecording(const Recording& recording) {

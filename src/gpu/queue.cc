@@ -131,7 +131,7 @@ void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
   }
 }
 
-void Queue::Submit() {
+void Queue::SubmitAll() {
   if (!deferred_.empty()) EncodeDeferred();
   SubmitEncoded();
 }
@@ -140,19 +140,46 @@ void Queue::SubmitEncoded() {
   if (!encoder_) return;
   ClosePass();
   timer_.Resolve(encoder_.get());
-  if (!uniforms_.empty()) {
-    wgpu.QueueWriteBuffer(gpu_.queue.get(), uniform_buffer_.get(), 0, uniforms_.data(), uniforms_.size());
-    uniforms_.clear();
-  }
-  const CommandBufferHandle commands(wgpu.CommandEncoderFinish(encoder_.get(), nullptr));
-  const WGPUCommandBuffer raw = commands.get();
-  wgpu.QueueSubmit(gpu_.queue.get(), 1, &raw);
+  Encoded piece{CommandBufferHandle(wgpu.CommandEncoderFinish(encoder_.get(), nullptr)),
+                std::exchange(uniforms_, {})};
   encoder_ = {};
   pending_ = 0;
+  if (ahead_ != nullptr)
+    ahead_->push_back(std::move(piece));
+  else
+    SubmitNow(piece);
+}
+
+void Queue::SubmitNow(const Encoded& piece) {
+  if (!piece.uniforms.empty())
+    wgpu.QueueWriteBuffer(gpu_.queue.get(), uniform_buffer_.get(), 0, piece.uniforms.data(),
+                          piece.uniforms.size());
+  const WGPUCommandBuffer raw = piece.commands.get();
+  wgpu.QueueSubmit(gpu_.queue.get(), 1, &raw);
+}
+
+std::vector<Queue::Encoded> Queue::EncodeAhead(const std::function<void()>& encode) {
+  Flush();
+  std::vector<Encoded> pieces;
+  ahead_ = &pieces;
+  try {
+    encode();
+    Flush();
+  } catch (...) {
+    ahead_ = nullptr;
+    throw;
+  }
+  ahead_ = nullptr;
+  return pieces;
+}
+
+void Queue::Submit(std::vector<Encoded> pieces) {
+  SubmitAll();
+  for (const Encoded& piece : pieces) SubmitNow(piece);
 }
 
 void Queue::Flush() {
-  Submit();
+  SubmitAll();
   submit_at_ = std::min(kBurstStart, max_pending_);
 }
 
@@ -178,7 +205,7 @@ void Queue::Wait() {
 }
 
 void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes) {
-  Submit();
+  SubmitAll();
   if (bytes > kLeastStaged) return staging_.Upload(to, offset, static_cast<const uint8_t*>(data), bytes);
   wgpu.QueueWriteBuffer(gpu_.queue.get(), to, offset, data, bytes);
   written_ += bytes;

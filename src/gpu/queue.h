@@ -1,6 +1,7 @@
 // Commands to the GPU: encoding, submitting, transfers. Not thread-safe: the device's lock guards it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <variant>
@@ -33,6 +34,13 @@ using Command = std::variant<DispatchCommand, CopyCommand>;
 
 class Queue {
  public:
+  // Commands that were encoded before they are submitted, and the parameters that they find in
+  // UniformBuffer().
+  struct Encoded {
+    CommandBufferHandle commands;
+    std::vector<uint8_t> uniforms;
+  };
+
   // `max_pending`: commands in one submit. The gate is the device's lock: Wait, Write and Read open it while
   // they wait for the GPU or copy.
   Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending);
@@ -43,6 +51,10 @@ class Queue {
   // Submits what is encoded. The next burst of commands starts with a short submit, so that the GPU begins
   // early, and goes on with longer ones, each encoded while the last is computed.
   void Flush();
+  // Encodes what `encode` gives to Encode, in as many pieces as it takes submits, for Submit to hand to the
+  // GPU later. Dispatches are not timed.
+  std::vector<Encoded> EncodeAhead(const std::function<void()>& encode);
+  void Submit(std::vector<Encoded> pieces);
   // Flushes, waits for the GPU, and hands out the timings of everything submitted.
   void Wait();
 
@@ -70,7 +82,8 @@ class Queue {
   void EncodeDispatch(const DispatchCommand& command);
   uint32_t PushUniform(const FixedVec<uint8_t, 256>& params);
   void SubmitEncoded();
-  void Submit();
+  void SubmitNow(const Encoded& piece);
+  void SubmitAll();
   void WaitSubmitted();
 
   const Gpu& gpu_;
@@ -82,9 +95,10 @@ class Queue {
   CommandEncoderHandle encoder_;
   ComputePassHandle pass_;
   std::vector<Deferred> deferred_;
-  uint32_t pending_ = 0;                // commands in the open encoder
-  uint32_t submit_at_;                  // commands
-  const Pipeline* pipeline_ = nullptr;  // set in the open pass
+  std::vector<Encoded>* ahead_ = nullptr;  // receives what would be submitted
+  uint32_t pending_ = 0;                   // commands in the open encoder
+  uint32_t submit_at_;                     // commands
+  const Pipeline* pipeline_ = nullptr;     // set in the open pass
   WGPUBindGroup group_ = nullptr;
 
   BufferHandle uniform_buffer_;
