@@ -53,27 +53,21 @@ fn multiply(q: vec2<u32>, d: Digits, acc: Dots) -> Dots {
 
 fn total_of(v: Dots) -> f32 { return fma(f32(v.third), 1.0 / THIRD, f32(v.high * 256 + v.low)); }
 
-// Elements k .. k + 3 of x + skip; zeros beyond K.
-fn x_quad(m: u32, k: u32, writes_sum: bool) -> vec4<f32> {
+// Elements k .. k + 3 of x + skip; zeros beyond K. Loads stand outside of branches, to be on their way together.
+fn x_quad(m: u32, k: u32) -> vec4<f32> {
   var v = vec4<f32>();
-  if (k >= params.k) { return v; }
 #if X4
-  v = vec4<f32>(x[(m * params.k + k) / 4u]);
+  let last = min(k, params.k - 4u);
+  v = vec4<f32>(x[(m * params.k + last) / 4u]);
 #if SKIP
-  v += vec4<f32>(skip[(m % params.skip_rows * params.k + k) / 4u]);
+  v += vec4<f32>(skip[(m % params.skip_rows * params.k + last) / 4u]);
 #endif
-#if SUM
-  if (writes_sum) { sum[(m * params.k + k) / 4u] = sum_t(v); }
-#endif
+  v = select(vec4<f32>(), v, vec4(k < params.k));
 #else
-  for (var i = 0u; i < min(4u, params.k - k); i++) { v[i] = x_get(m * params.k + k + i); }
+  for (var i = 0u; i < 4u; i++) { if (k + i < params.k) { v[i] = x_get(m * params.k + k + i); } }
 #endif
   return v;
 }
-
-#if NORM
-fn norm_quad(k: u32) -> vec4<f32> { return vec4<f32>(norm[min(k, params.k - 4u) / 4u]); }
-#endif
 
 // The elements that go with the first and the second word of a unit's fields.
 struct Unit { a: vec4<f32>, b: vec4<f32> }
@@ -88,13 +82,31 @@ fn unit_of(u: u32, p: vec4<f32>, q: vec4<f32>, r: vec4<f32>, s: vec4<f32>) -> Un
 
 fn first_of(run: u32, u: u32) -> u32 { return run * RUN + select(u * 8u, u / 2u * 16u, BITS == 2u); }
 
-fn x_unit(m: u32, run: u32, u: u32, writes_sum: bool) -> Unit {
+// Unit u of a load of row m, before the norm.
+fn x_unit(m: u32, run: u32, u: u32) -> Unit {
   let k = first_of(run, u);
-  let writes = writes_sum && (BITS != 2u || u % 2u == 0u);
-  var far = array<vec4<f32>, 2>();
-  if (BITS == 2u) { far = array(x_quad(m, k + 8u, writes), x_quad(m, k + 12u, writes)); }
-  return unit_of(u, x_quad(m, k, writes), x_quad(m, k + 4u, writes), far[0], far[1]);
+  if (BITS == 2u) { return unit_of(u, x_quad(m, k), x_quad(m, k + 4u), x_quad(m, k + 8u), x_quad(m, k + 12u)); }
+  return unit_of(u, x_quad(m, k), x_quad(m, k + 4u), vec4<f32>(), vec4<f32>());
 }
+
+#if NORM
+fn norm_quad(k: u32) -> vec4<f32> { return vec4<f32>(norm[min(k, params.k - 4u) / 4u]); }
+
+fn norm_unit(run: u32, u: u32) -> Unit {
+  let k = first_of(run, u);
+  if (BITS == 2u) { return unit_of(u, norm_quad(k), norm_quad(k + 4u), norm_quad(k + 8u), norm_quad(k + 12u)); }
+  return unit_of(u, norm_quad(k), norm_quad(k + 4u), vec4<f32>(), vec4<f32>());
+}
+#endif
+
+#if SUM
+// Writes x + skip of a load's share of elements: quads u, u + UNITS.
+fn write_sum(m: u32, run: u32, u: u32) {
+  for (var k = run * RUN + u * 4u; k < min((run + 1u) * RUN, params.k); k += UNITS * 4u) {
+    sum[(m * params.k + k) / 4u] = sum_t(x_quad(m, k));
+  }
+}
+#endif
 
 fn largest(v: Unit) -> u32 {
   let bits = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));  // NaN is above all numbers
@@ -135,29 +147,40 @@ fn store_unit(r: u32, run: u32, u: u32, v: Unit, inside: bool) {
 // Prepares the rows from m0 for loads `chunk` to chunk + CHUNK - 1.
 fn prepare(m0: u32, chunk: u32, tid: u32, writes_sum: bool) {
   let count = min(CHUNK, params.runs - chunk) * UNITS;
-  for (var r = 0u; r < min(ROWS, params.m - m0); r++) {
-    var square = 0.0;
-    for (var first = 0u; first < count; first += WG) {
-      let inside = first + tid < count;
-      let run = min(first + tid, count - 1u) / UNITS;
-      let u = tid % UNITS;
-      var v = Unit();
-      if (inside) { v = x_unit(m0 + r, chunk + run, u, writes_sum); }
+  let u = tid % UNITS;
+#for r ROWS
+  let row$r = min(m0 + $ru, params.m - 1u);
+  var square$r = 0.0;
+#endfor
+  for (var first = 0u; first < count; first += WG) {
+    let inside = first + tid < count;
+    let run = min(first + tid, count - 1u) / UNITS;
+#for r ROWS
+    let raw$r = x_unit(row$r, chunk + run, u);
+#endfor
 #if NORM
-      square += dot(v.a, v.a) + dot(v.b, v.b);
-      let k = first_of(chunk + run, u);
-      var far = array<vec4<f32>, 2>();
-      if (BITS == 2u) { far = array(norm_quad(k + 8u), norm_quad(k + 12u)); }
-      let g = unit_of(u, norm_quad(k), norm_quad(k + 4u), far[0], far[1]);
-      v = Unit(v.a * g.a, v.b * g.b);
+    let scale = norm_unit(chunk + run, u);
+#for r ROWS
+    square$r += select(0.0, dot(raw$r.a, raw$r.a) + dot(raw$r.b, raw$r.b), inside);
+    store_unit($ru, run, u, Unit(raw$r.a * scale.a, raw$r.b * scale.b), inside);
+#endfor
+#else
+#for r ROWS
+    store_unit($ru, run, u, raw$r, inside);
+#endfor
 #endif
-      store_unit(r, run, u, v, inside);
-    }
-#if NORM
-    square = lanes_total(square, SG);
-    if (tid % SG == 0u) { squares[r * (WG / SG) + tid / SG] += square; }
+#if SUM
+#for r ROWS
+    if (writes_sum && inside && m0 + $ru < params.m) { write_sum(row$r, chunk + run, u); }
+#endfor
 #endif
   }
+#if NORM
+#for r ROWS
+  square$r = lanes_total(square$r, SG);
+  if (tid % SG == 0u) { squares[$ru * (WG / SG) + tid / SG] += square$r; }
+#endfor
+#endif
 }
 
 // The RMS norm's factor of row r.
