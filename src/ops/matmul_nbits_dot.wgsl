@@ -5,8 +5,8 @@
 //   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], zeros?, bias?
 //   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
 //   consts: WG, LANES, COLUMNS, ROWS, UNITS (of a load), CHUNK (loads that x is prepared for at a time), SG
-//     (subgroup size)
-//   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
+//     (lanes that shuffles reach), WHOLE (the size of every subgroup), ROW_TILES
+//   params: m, k, n, n1, blocks, runs (loads a column), tiles, tiles1 (of columns), skip_rows, eps
 #include "lib/nbits.wgsl"
 #include "lib/nbits_few.wgsl"
 #include "lib/nbits_digits.wgsl"
@@ -43,16 +43,20 @@ fn team_total(team: u32, slot: u32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) tid: u32) {
-  let m0 = group_index(group) % params.row_tiles * ROWS;
-  var tile = group_index(group) / params.row_tiles;
+  let m0 = group_index(group) % ROW_TILES * ROWS;
+  var tile = group_index(group) / ROW_TILES;
   let writes_sum = tile == 0u;
   var place = Place(0u, 0u, params.n);
 #if TWO
   if (!GATED && tile >= params.tiles) {
     tile -= params.tiles;
-    place.matrix = 1u + tile / params.tiles1;
-    place.count = params.n1;
-    tile %= params.tiles1;
+    place = Place(1u, 0u, params.n1);
+#if THREE
+    if (tile >= params.tiles1) {
+      tile -= params.tiles1;
+      place.matrix = 2u;
+    }
+#endif
   }
 #endif
   place.first = (tile * TEAMS + tid / LANES) * COLUMNS / WEIGHTS;

@@ -185,6 +185,7 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
 void RunDot(Plan& p, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const DotTile t = DotTileOf(p.Device(), few);
+  const uint32_t sg = std::min(p.Device().subgroup_min, 32u);
   Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated() ? 2 : 1),
                       q.load_words(), false);
   for (const Const& c : {Const{"X4", q.k % 4 == 0},
@@ -194,7 +195,9 @@ void RunDot(Plan& p, const NbitsFew& few) {
                          {"ROWS", t.rows},
                          {"UNITS", Elements(q) / 8},
                          {"CHUNK", t.chunk},
-                         {"SG", std::min(p.Device().subgroup_min, 32u)},
+                         {"SG", sg},
+                         {"WHOLE", p.Device().subgroup_size() == sg},
+                         {"ROW_TILES", CeilDiv(q.m, t.rows)},
                          {"DIGITS_3", q.x->type != DType::kF16}})
     d.consts.push_back(c);
   p.Run(d);

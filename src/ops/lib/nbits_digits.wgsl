@@ -1,7 +1,7 @@
 // Rows of x, normalised or not, as fixed-point numbers: x = share.x * (256 * high + low [+ third / THIRD]) with digits of 8
 // bits and sign. The largest element of a load is 32512, so that two digits keep 16 bits of it, where an f16 has 11;
 // DIGITS_3 keeps the 24 of an f32. A unit is 8 elements in the order in which `fields` takes weights apart.
-//   consts: SG (subgroup size), UNITS (of a load), CHUNK (loads prepared at a time), ROWS, X4, SKIP, NORM, SUM, DIGITS_3
+//   consts: SG (lanes that shuffles reach), WHOLE (the size of every subgroup), UNITS (of a load), CHUNK (loads prepared at a time), ROWS, X4, SKIP, NORM, SUM, DIGITS_3
 const TOP = 32512.0;       // 127 * 256
 const ROUND = 12582912.0;  // 1.5 * 2^23: adding it leaves an integer in the low bits, above ROUND_BITS
 const ROUND_BITS = 0x4b400000u;
@@ -60,7 +60,9 @@ fn x_quad(m: u32, k: u32) -> vec4<f32> {
   let last = min(k, params.k - 4u);
   v = vec4<f32>(x[(m * params.k + last) / 4u]);
 #if SKIP
-  v += vec4<f32>(skip[(m % params.skip_rows * params.k + last) / 4u]);
+  var row = m;
+  if (row >= params.skip_rows) { row %= params.skip_rows; }  // a division would delay every first load
+  v += vec4<f32>(skip[(row * params.k + last) / 4u]);
 #endif
   v = select(vec4<f32>(), v, vec4(k < params.k));
 #else
@@ -100,25 +102,39 @@ fn norm_unit(run: u32, u: u32) -> Unit {
 #endif
 
 #if SUM
-// Writes x + skip of a load's share of elements: quads u, u + UNITS.
-fn write_sum(m: u32, run: u32, u: u32) {
-  for (var k = run * RUN + u * 4u; k < min((run + 1u) * RUN, params.k); k += UNITS * 4u) {
-    sum[(m * params.k + k) / 4u] = sum_t(x_quad(m, k));
+// Writes x + skip of unit u, which is v.
+fn write_sum(m: u32, run: u32, u: u32, v: Unit) {
+  let at = (m * params.k + first_of(run, u)) / 4u;
+  let quads = (params.k - min(first_of(run, u), params.k)) / 4u;
+  if (BITS == 2u) {
+    for (var i = u % 2u * 2u; i < min(u % 2u * 2u + 2u, quads); i++) { sum[at + i] = sum_t(x_quad(m, first_of(run, u) + 4u * i)); }
+    return;
   }
+  if (quads > 0u) { sum[at] = sum_t(select(vec4(v.a.x, v.b.x, v.a.y, v.b.y), v.a, BITS == 8u)); }
+  if (quads > 1u) { sum[at + 1u] = sum_t(select(vec4(v.a.z, v.b.z, v.a.w, v.b.w), v.b, BITS == 8u)); }
 }
 #endif
 
+// The largest of a load's elements, as the bits of its magnitude: NaN is above all numbers.
 fn largest(v: Unit) -> u32 {
-  let bits = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));  // NaN is above all numbers
+  let bits = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));
   var top = max(max(bits.x, bits.y), max(bits.z, bits.w));
-  for (var step = UNITS / 2u; step > 0u; step /= 2u) { top = max(top, subgroupShuffleXor(top, step)); }
-  return top;
+  if (UNITS > 4u) { top = max(top, subgroupShuffleXor(top, 4u)); }
+  if (UNITS > 2u) { top = max(top, subgroupShuffleXor(top, 2u)); }
+  return max(top, subgroupShuffleXor(top, 1u));
 }
 
+// The sum over 2 to 32 neighbouring lanes.
 fn lanes_total(value: f32, lanes: u32) -> f32 {
+#if WHOLE
+  if (lanes == SG) { return subgroupAdd(value); }
+#endif
   var v = value;
-  for (var step = lanes / 2u; step > 0u; step /= 2u) { v += subgroupShuffleXor(v, step); }
-  return v;
+  if (lanes > 16u) { v += subgroupShuffleXor(v, 16u); }
+  if (lanes > 8u) { v += subgroupShuffleXor(v, 8u); }
+  if (lanes > 4u) { v += subgroupShuffleXor(v, 4u); }
+  if (lanes > 2u) { v += subgroupShuffleXor(v, 2u); }
+  return v + subgroupShuffleXor(v, 1u);
 }
 
 // Stores unit u of load `run` of the chunk. All lanes of a subgroup must call it.
@@ -171,7 +187,7 @@ fn prepare(m0: u32, chunk: u32, tid: u32, writes_sum: bool) {
 #endif
 #if SUM
 #for r ROWS
-    if (writes_sum && inside && m0 + $ru < params.m) { write_sum(row$r, chunk + run, u); }
+    if (writes_sum && inside && m0 + $ru < params.m) { write_sum(row$r, chunk + run, u, raw$r); }
 #endfor
 #endif
   }
