@@ -156,6 +156,8 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
                         {"LANES", t.lanes},
                         {"UNROLL", t.unroll},
                         {"D", U32(a.head / 4)},
+                        {"VK", U32(CeilDiv<int64_t>(a.head / 4, t.lanes))},
+                        {"VV", U32(CeilDiv<int64_t>(a.v_head / 4, t.lanes))},
                         {"FUSED", fused},
                         {"SPLIT", split},
                         {"GROW", fused && rows->k_past != nullptr},

@@ -1,97 +1,130 @@
 // Attention of few query rows (ROWS of the group of one kv head) with a share of the keys. A team of LANES threads
 // takes every TEAMS-th key: no barrier and no workgroup memory inside the loop, each key read once for all rows.
 // Numbers of all rows travel together in an R (f32 or a vector of ROWS), so that compilers keep them in registers.
-//   FUSED: q, k, v are the new rows as the projections left them; the kernel normalises and rotates q, and the thread
-//   that would read a new key from the cache makes it and stores it there. GROW: it copies the past as well.
+//   FUSED: q, k, v are the new rows as the projections left them; the kernel normalises and rotates q, makes the new
+//   keys and stores them in the cache. GROW: it copies the past as well.
 //   SPLIT: several workgroups share the keys; y holds partial sums, which attention_merge joins.
 //   FUSED:  q, k, v, seqlens, cos_cache?, sin_cache?, ids?, q_norm?, k_norm?, k_past?, v_past?, bias?, sink?
 //           -> k_cache, v_cache, y    params: kv_seq, q_row, kv_row (vectors of a token), first_k, first_v (offsets),
 //           past_rows, half, positions, eps as in attention_append; keys is the caches' number of rows
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
 //   All but seqlens, ids, bias, sink and y are bound four elements a vector
-//   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight
+//   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight;
+//   VK, VV: vectors of a key and of a value that a thread holds
 //   lists: y_stride (without SPLIT)    params: splits, seq, keys, past, scale    grid: splits, row tiles
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
-#include "lib/attention_load.wgsl"
 
 alias V = vec4<f32>;
 
 const TEAMS = WG / LANES;
 const CHUNK = TEAMS * UNROLL;
-const VK = (D + LANES - 1u) / LANES;   // vectors of a key that a thread holds
-const VV = (DV + LANES - 1u) / LANES;  // vectors of a value
 const SUBS = WG / SG;
 
 var<workgroup> sub_sums: array<R, SUBS * DV * 4u>;
 var<workgroup> sub_tops: array<R, SUBS>;     // largest score
 var<workgroup> sub_weights: array<R, SUBS>;  // sum of exp(score - largest)
 
-var<private> query: array<R, VK * 4u>;  // element by element
-var<private> key: array<V, UNROLL * VK>;
-var<private> value: array<V, UNROLL * VV>;
-var<private> sums: array<R, VV * 4u>;
-var<private> top: R;
-var<private> weight: R;
+// What a thread holds of a key, of a value, and of the queries and sums of all rows, element by element.
+struct Key {
+#for n VK
+  v$n: k_cache_t,
+#endfor
+}
+struct Value {
+#for n VV
+  v$n: v_cache_t,
+#endfor
+}
+struct Query {
+#for n VK
+  x$n: R,
+  y$n: R,
+  z$n: R,
+  w$n: R,
+#endfor
+}
+struct Sums {
+#for n VV
+  x$n: R,
+  y$n: R,
+  z$n: R,
+  w$n: R,
+#endfor
+  top: R,     // largest score
+  weight: R,  // sum of exp(score - top)
+}
 
-// Scores of all rows with the key in slot u.
-fn scores_of(p: Place, u: u32, t: u32) -> R {
+#include "lib/attention_load.wgsl"
+
+// Scores of all rows with key t.
+fn scores_of(p: Place, query: Query, key: Key, t: u32) -> R {
   var s = R();
-  for (var n = 0u; n < VK; n++) {
-    let x = key[u * VK + n];
-    s += query[n * 4u] * x.x + query[n * 4u + 1u] * x.y + query[n * 4u + 2u] * x.z + query[n * 4u + 3u] * x.w;
+#for n VK
+  {
+    let x = V(key.v$n);
+    s += query.x$n * x.x + query.y$n * x.y + query.z$n * x.z + query.w$n * x.w;
   }
+#endfor
   for (var step = LANES / 2u; step > 0u; step /= 2u) { s += subgroupShuffleXor(s, step); }
 #if EACH_ROW
   var each = array<f32, 4>();
-  for (var r = 0u; r < ROWS; r++) {
-    each[r] = score_of(row_at(s, r), p.b, head_of(p, r), row_of(p, r) / GROUP, t, p.keys.past, p.keys.end);
-  }
+#for r ROWS
+  each[$r] = score_of(row_at(s, $ru), p.b, head_of(p, $ru), row_of(p, $ru) / GROUP, t, p.keys.past, p.keys.end);
+#endfor
   return rows_of(each);
 #else
   return select(R(LOWEST), s, R(f32(t)) < R(f32(p.keys.end)));
 #endif
 }
 
-// Adds the loaded chunk to the running sums.
-fn absorb(p: Place, first: u32) {
-  var scores: array<R, UNROLL>;
-  var next = top;
-  for (var u = 0u; u < UNROLL; u++) {
-    scores[u] = scores_of(p, u, first + u * TEAMS);
-    next = max(next, scores[u]);
-  }
-  let keep = exp(top - next);
-  top = next;
-  weight *= keep;
-  for (var n = 0u; n < VV * 4u; n++) { sums[n] *= keep; }
-  for (var u = 0u; u < UNROLL; u++) {
-    let w = select(exp(scores[u] - top), R(), scores[u] == R(LOWEST));
-    weight += w;
-    for (var n = 0u; n < VV; n++) {
-      // Memory behind the last key may hold anything, NaN included.
-      let x = select(V(), value[u * VV + n], vec4(first + u * TEAMS < p.keys.end));
-      sums[n * 4u] += w * x.x;
-      sums[n * 4u + 1u] += w * x.y;
-      sums[n * 4u + 2u] += w * x.z;
-      sums[n * 4u + 3u] += w * x.w;
-    }
-  }
+// The sums rescaled to a larger top.
+fn raised(old: Sums, top: R) -> Sums {
+  var s = old;
+  let keep = exp(old.top - top);
+  s.top = top;
+  s.weight *= keep;
+#for n VV
+  s.x$n *= keep;
+  s.y$n *= keep;
+  s.z$n *= keep;
+  s.w$n *= keep;
+#endfor
+  return s;
 }
 
-// Joins the teams of a subgroup.
-fn join_teams() {
-  for (var step = LANES; step < SG; step *= 2u) {
-    let next = max(top, subgroupShuffleXor(top, step));
-    let keep = exp(top - next);
-    top = next;
-    weight *= keep;
-    weight += subgroupShuffleXor(weight, step);
-    for (var n = 0u; n < VV * 4u; n++) {
-      sums[n] *= keep;
-      sums[n] += subgroupShuffleXor(sums[n], step);
-    }
+// The sums with a value of these scores, none of which exceeds the top.
+fn added(old: Sums, scores: R, value: Value, inside: bool) -> Sums {
+  var s = old;
+  let share = select(exp(scores - s.top), R(), scores == R(LOWEST));
+  s.weight += share;
+#for n VV
+  {
+    // Memory behind the last key may hold anything, NaN included.
+    let x = select(V(), V(value.v$n), vec4(inside));
+    s.x$n += share * x.x;
+    s.y$n += share * x.y;
+    s.z$n += share * x.z;
+    s.w$n += share * x.w;
   }
+#endfor
+  return s;
+}
+
+// The sums of all teams of a subgroup.
+fn joined(own: Sums) -> Sums {
+  var s = own;
+  for (var step = LANES; step < SG; step *= 2u) {
+    s = raised(s, max(s.top, subgroupShuffleXor(s.top, step)));
+    s.weight += subgroupShuffleXor(s.weight, step);
+#for n VV
+    s.x$n += subgroupShuffleXor(s.x$n, step);
+    s.y$n += subgroupShuffleXor(s.y$n, step);
+    s.z$n += subgroupShuffleXor(s.z$n, step);
+    s.w$n += subgroupShuffleXor(s.w$n, step);
+#endfor
+  }
+  return s;
 }
 
 @compute @workgroup_size(WG)
@@ -105,47 +138,82 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #endif
   let lane = thread % LANES;
   let team = thread / LANES;
-  top = R(LOWEST);
-  if (begin < end) { load_keys(p, begin + team, lane); }  // on its way while the queries come
-  load_query(p, lane);
-  for (var base = begin; base < end; base += CHUNK) {
+  // Keys are on their way while the queries come.
+#for u UNROLL
+  var key$u = load_key(p, begin + team + $uu * TEAMS, lane);
+  var value$u = load_value(p, begin + team + $uu * TEAMS, lane);
+#endfor
+  let query = load_query(p, lane);
+  var sums = Sums();
+  sums.top = R(LOWEST);
 #if FUSED
-    if (base + CHUNK > p.keys.past) { make_keys(p, base + team, lane); }
-    if (p.first_row + ROWS >= params.seq * GROUP) { store_keys(p, base + team, lane); }
+  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, params.kv_seq == 0u);
+  let stores = p.first_row + ROWS >= params.seq * GROUP;
+  for (var first = cached; first < end; first += TEAMS) {
+    let t = first + team;
+    let key = new_key(p, t, lane);
+    let value = new_value(p, t, lane);
+    if (stores && t < end) { store_key(p, t, lane, key, value); }
+    let scores = select(R(LOWEST), scores_of(p, query, key, t), R(f32(t)) < R(f32(end)));
+    sums = added(raised(sums, max(sums.top, scores)), scores, value, t < end);
+  }
+#else
+  let cached = end;
 #endif
-    absorb(p, base + team);
-    if (base + CHUNK < end) { load_keys(p, base + CHUNK + team, lane); }
+  for (var base = begin; base < cached; base += CHUNK) {
+    let t = base + team;
+    var top = sums.top;
+#for u UNROLL
+#if GROW
+    if (stores && t + $uu * TEAMS < cached) { store_key(p, t + $uu * TEAMS, lane, key$u, value$u); }
+#endif
+    let scores$u = select(R(LOWEST), scores_of(p, query, key$u, t + $uu * TEAMS),
+                          R(f32(t + $uu * TEAMS)) < R(f32(cached)));
+    top = max(top, scores$u);
+#endfor
+    sums = raised(sums, top);
+#for u UNROLL
+    sums = added(sums, scores$u, value$u, t + $uu * TEAMS < cached);
+#endfor
+    if (base + CHUNK < cached) {
+#for u UNROLL
+      key$u = load_key(p, t + CHUNK + $uu * TEAMS, lane);
+      value$u = load_value(p, t + CHUNK + $uu * TEAMS, lane);
+#endfor
+    }
   }
 
-  join_teams();
+  sums = joined(sums);
   let sub = thread / SG;
   if (thread % SG < LANES) {
     if (lane == 0u) {
-      sub_tops[sub] = top;
-      sub_weights[sub] = weight;
+      sub_tops[sub] = sums.top;
+      sub_weights[sub] = sums.weight;
     }
-    for (var n = 0u; n < VV; n++) {
-      let at = (sub * DV + lane + n * LANES) * 4u;
-      if (lane + n * LANES < DV) {
-        sub_sums[at] = sums[n * 4u];
-        sub_sums[at + 1u] = sums[n * 4u + 1u];
-        sub_sums[at + 2u] = sums[n * 4u + 2u];
-        sub_sums[at + 3u] = sums[n * 4u + 3u];
-      }
+#for n VV
+    if (lane + $nu * LANES < DV) {
+      let at = (sub * DV + lane + $nu * LANES) * 4u;
+      sub_sums[at] = sums.x$n;
+      sub_sums[at + 1u] = sums.y$n;
+      sub_sums[at + 2u] = sums.z$n;
+      sub_sums[at + 3u] = sums.w$n;
     }
+#endfor
   }
   workgroupBarrier();
-  top = R(LOWEST);
+  var top = R(LOWEST);
   for (var i = 0u; i < SUBS; i++) { top = max(top, sub_tops[i]); }
   for (var e = thread; e < DV * 4u; e += WG) {
-    weight = R();
+    var weight = R();
     var sum = R();
     for (var i = 0u; i < SUBS; i++) {
       let keep = exp(sub_tops[i] - top);
       weight += sub_weights[i] * keep;
       sum += sub_sums[i * DV * 4u + e] * keep;
     }
-    for (var r = 0u; r < ROWS; r++) { store(p, group_id.y * params.splits + group_id.x, r, e, row_at(sum, r), row_at(top, r), row_at(weight, r)); }
+#for r ROWS
+    store(p, group_id.y * params.splits + group_id.x, $ru, e, row_at(sum, $ru), row_at(top, $ru), row_at(weight, $ru));
+#endfor
   }
 }
 

@@ -1,5 +1,7 @@
-// Query rows and chunks of keys and values for attention_decode, into its private arrays `query`, `key`, `value`.
-// Lane `lane` of a team holds vectors lane, lane + LANES, ... of a row.
+// Query rows, keys and values for attention_decode: its Query, Key and Value. Lane `lane` of a team holds vectors lane,
+// lane + LANES, ... of a row.
+fn vector_of(lane: u32, n: u32, count: u32) -> u32 { return min(lane + n * LANES, count - 1u); }
+
 #if FUSED
 #include "lib/attention_rope.wgsl"
 
@@ -14,7 +16,7 @@ fn head_scale(kind: u32, at: u32, lane: u32) -> f32 {
 #if QK_NORM
   var squares = 0.0;
   for (var n = 0u; n < VK; n++) {
-    let v = raw(kind, at + min(lane + n * LANES, D - 1u));
+    let v = raw(kind, at + vector_of(lane, n, D));
     squares += select(0.0, dot(v, v), lane + n * LANES < D);
   }
   return inverseSqrt(team_total(squares) / f32(4u * D) + params.eps);
@@ -24,97 +26,115 @@ fn head_scale(kind: u32, at: u32, lane: u32) -> f32 {
 }
 #endif
 
-fn load_query(p: Place, lane: u32) {
-  var rows: array<array<V, VK>, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
-    let s = row_of(p, r) / GROUP;
+fn load_query(p: Place, lane: u32) -> Query {
+  var query = Query();
+#for n VK
+#for r 4
+  var v$n_$r = V();
+#endfor
+#endfor
+#for r ROWS
+  {
+    let s = row_of(p, $ru) / GROUP;
 #if FUSED
-    let at = (p.b * params.seq + s) * params.q_row + head_of(p, r) * D;
+    let at = (p.b * params.seq + s) * params.q_row + head_of(p, $ru) * D;
     let scale = head_scale(0u, at, lane);
 #else
-    let at = p.b * q_stride_at(0u) + head_of(p, r) * q_stride_at(1u) + s * q_stride_at(2u) + q_stride_at(3u);
+    let at = p.b * q_stride_at(0u) + head_of(p, $ru) * q_stride_at(1u) + s * q_stride_at(2u) + q_stride_at(3u);
 #endif
-    for (var n = 0u; n < VK; n++) {
-      let i = lane + n * LANES;
+#for n VK
+    let i$n = vector_of(lane, $nu, D);
 #if FUSED
-      let v = rotated(0u, at, min(i, D - 1u), position(p.b, s, p.keys.past), scale);
+    let x$n = rotated(0u, at, i$n, position(p.b, s, p.keys.past), scale);
 #else
-      let v = V(q[at + min(i, D - 1u)]);
+    let x$n = V(q[at + i$n]);
 #endif
-      rows[r][n] = select(V(), v * params.scale, vec4(i < D));
-    }
+    v$n_$r = select(V(), x$n * params.scale, vec4(lane + $nu * LANES < D));
+#endfor
   }
-  for (var n = 0u; n < VK; n++) {
-    for (var c = 0u; c < 4u; c++) {
-      var each = array<f32, 4>();
-      for (var r = 0u; r < ROWS; r++) { each[r] = rows[r][n][c]; }
-      query[n * 4u + c] = rows_of(each);
-    }
-  }
+#endfor
+#for n VK
+  query.x$n = rows_of(array<f32, 4>(v$n_0.x, v$n_1.x, v$n_2.x, v$n_3.x));
+  query.y$n = rows_of(array<f32, 4>(v$n_0.y, v$n_1.y, v$n_2.y, v$n_3.y));
+  query.z$n = rows_of(array<f32, 4>(v$n_0.z, v$n_1.z, v$n_2.z, v$n_3.z));
+  query.w$n = rows_of(array<f32, 4>(v$n_0.w, v$n_1.w, v$n_2.w, v$n_3.w));
+#endfor
+  return query;
 }
 
-// Keys first, first + TEAMS, ...; those outside the tensor read some other row.
-fn load_keys(p: Place, first: u32, lane: u32) {
-  for (var u = 0u; u < UNROLL; u++) {
-    let t = first + u * TEAMS;
-#if !FUSED
-    let row = min(t, params.keys - 1u);
-    let k_at = p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) + row * k_stride_at(2u) + k_stride_at(3u);
-    let v_at = p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) + row * v_stride_at(2u) + v_stride_at(3u);
-    for (var n = 0u; n < VK; n++) { key[u * VK + n] = V(k_cache[k_at + min(lane + n * LANES, D - 1u)]); }
-    for (var n = 0u; n < VV; n++) { value[u * VV + n] = V(v_cache[v_at + min(lane + n * LANES, DV - 1u)]); }
-#else
+// Key t; one outside the tensor reads some other row.
+fn load_key(p: Place, t: u32, lane: u32) -> Key {
+  var key = Key();
 #if GROW
-    let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, params.past_rows - 1u)) * D;
-    for (var n = 0u; n < VK; n++) {
-      key[u * VK + n] = V(k_past[at + min(lane + n * LANES, D - 1u)]);
-      value[u * VK + n] = V(v_past[at + min(lane + n * LANES, D - 1u)]);
-    }
+  let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, max(params.past_rows, 1u) - 1u)) * D;
+#for n VK
+  key.v$n = k_cache_t(k_past[at + vector_of(lane, $nu, D)]);
+#endfor
 #else
-    let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * D;
-    for (var n = 0u; n < VK; n++) {
-      key[u * VK + n] = V(k_cache[at + min(lane + n * LANES, D - 1u)]);
-      value[u * VK + n] = V(v_cache[at + min(lane + n * LANES, D - 1u)]);
-    }
+#if FUSED
+  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * D;
+#else
+  let at = p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) + min(t, params.keys - 1u) * k_stride_at(2u) + k_stride_at(3u);
 #endif
+#for n VK
+  key.v$n = k_cache[at + vector_of(lane, $nu, D)];
+#endfor
 #endif
-  }
+  return key;
+}
+
+fn load_value(p: Place, t: u32, lane: u32) -> Value {
+  var value = Value();
+#if GROW
+  let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, max(params.past_rows, 1u) - 1u)) * DV;
+#for n VV
+  value.v$n = v_cache_t(v_past[at + vector_of(lane, $nu, DV)]);
+#endfor
+#else
+#if FUSED
+  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * DV;
+#else
+  let at = p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) + min(t, params.keys - 1u) * v_stride_at(2u) + v_stride_at(3u);
+#endif
+#for n VV
+  value.v$n = v_cache[at + vector_of(lane, $nu, DV)];
+#endfor
+#endif
+  return value;
 }
 
 #if FUSED
-// Replaces what `load_keys` could not know: the keys from the past's end on, made of the new rows.
-fn make_keys(p: Place, first: u32, lane: u32) {
-  for (var u = 0u; u < UNROLL; u++) {
-    let t = first + u * TEAMS;
-    let is_new = t >= p.keys.past && t - p.keys.past < params.kv_seq;
-    let s = select(0u, t - p.keys.past, is_new);
-    let row = (p.b * params.kv_seq + s) * params.kv_row + p.kv_head * D;
-    let scale = head_scale(1u, row + params.first_k, lane);
-    for (var n = 0u; n < VK; n++) {
-      let i = min(lane + n * LANES, D - 1u);
-      let k_new = rotated(1u, row + params.first_k, i, position(p.b, s, p.keys.past), scale);
-      if (is_new) {
-        key[u * VK + n] = V(k_cache_t(k_new));
-        value[u * VK + n] = V(v[row + params.first_v + i]);
-      }
-    }
-  }
+// Vector 0 of the new row for key t, the last one for those beyond it, in k and v without their offsets.
+fn new_row(p: Place, t: u32) -> u32 {
+  return (p.b * params.kv_seq + min(t - p.keys.past, params.kv_seq - 1u)) * params.kv_row + p.kv_head * D;
 }
 
-// Stores keys and values of the chunk that the caches do not have.
-fn store_keys(p: Place, first: u32, lane: u32) {
-  for (var u = 0u; u < UNROLL; u++) {
-    let t = first + u * TEAMS;
-    if (t < p.stop && (GROW || t >= p.keys.past)) {
-      let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + t) * D;
-      for (var n = 0u; n < VK; n++) {
-        let i = lane + n * LANES;
-        if (i < D) {
-          k_cache[at + i] = k_cache_t(key[u * VK + n]);
-          v_cache[at + i] = v_cache_t(value[u * VK + n]);
-        }
-      }
-    }
+fn new_key(p: Place, t: u32, lane: u32) -> Key {
+  var key = Key();
+  let at = new_row(p, t) + params.first_k;
+  let s = min(t - p.keys.past, params.kv_seq - 1u);
+  let scale = head_scale(1u, at, lane);
+#for n VK
+  key.v$n = k_cache_t(rotated(1u, at, vector_of(lane, $nu, D), position(p.b, s, p.keys.past), scale));
+#endfor
+  return key;
+}
+
+fn new_value(p: Place, t: u32, lane: u32) -> Value {
+  var value = Value();
+#for n VV
+  value.v$n = v_cache_t(v[new_row(p, t) + params.first_v + vector_of(lane, $nu, DV)]);
+#endfor
+  return value;
+}
+
+fn store_key(p: Place, t: u32, lane: u32, key: Key, value: Value) {
+  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + t) * D;
+#for n VK
+  if (lane + $nu * LANES < D) {
+    k_cache[at + lane + $nu * LANES] = key.v$n;
+    v_cache[at + lane + $nu * LANES] = value.v$n;
   }
+#endfor
 }
 #endif
