@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # DAYBREAK_VARIANT (read once in a process), and the cases that run with it.
 FORCED = [
     ("attention_tile", "gqa: and f32 and (softcap or norms) and 71"),
+    ("attention_unsplit", "gqa: and f16 and (129 or 71 or 576)"),
     ("attention_tile_staged", "(gqa: and f16 and 129) or (attention: and f32 and (70 or 66))"),
     ("nbits_team,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and 576) or (f32 and 93 and u8))"),
     ("nbits_dot,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and (576 or 8192)) or (f32 and 93 and u8))"),
