@@ -1,8 +1,10 @@
 // [skip +] RMS norm and the MatMulNBits that share its result. ONNX Runtime makes MatMulNBitsQkv and
 // MatMulNBitsMlp for the name WebGpuExecutionProvider, src/ep/fuse.cc the others:
-//   MatMulNBitsGroup: 1 to 3 products; x, skip?, norm scale?, and w, scales, zeros?, bias? of each -> each y,
-//   sum? MatMulNBitsGated: activation(gate) * up; the same inputs for gate and up -> y, sum? attributes: N
-//   (columns of each product), K, bits, block_size, epsilon, activation
+//   MatMulNBitsGroup: 1 to 3 products.
+//     x, skip?, norm scale?, and w, scales, zeros?, bias? of each -> each y, sum?
+//   MatMulNBitsGated: activation(gate) * up.
+//     x, skip?, norm scale?, and w, scales, zeros?, bias? of gate and up -> y, sum?
+//   Attributes: N (columns of each product), K, bits, block_size, epsilon, activation.
 // for any bit width, block size and number of rows.
 #include "core/variant.h"
 #include "ops/gemm_matrix.h"
@@ -80,26 +82,49 @@ bool OnMatrixUnits(Plan& p, const NbitsFew& few) {
   return true;
 }
 
-bool OneDispatch(Plan& p, const NbitsFew& few) {
+// Where a dispatch for each step costs more than the norm in each of their workgroups.
+bool JoinsSteps(Plan& p, const NbitsFew& few) {
   const bool wanted = few.first.m <= kNbitsFewRows && p.Device().device_class != DeviceClass::kSoftware;
-  return (wanted || IsForced("nbits_fused")) && CanRunNbitsFew(p.Device(), few);
+  return wanted || IsForced("nbits_fused");
+}
+
+using Weights = FixedVec<NbitsWeight, 3>;
+
+// `few` with weights [begin, end); the first part writes the sum.
+NbitsFew Part(const NbitsFew& few, const Weights& weights, size_t begin, size_t end) {
+  NbitsFew part = few;
+  part.first.weight = weights[begin];
+  for (size_t i = begin + 1; i < end; ++i) part.more[i - begin - 1] = weights[i];
+  if (begin > 0) part.sum = nullptr;
+  return part;
+}
+
+// As many products a dispatch as the device can bind; false when it cannot bind one.
+bool RunJoined(Plan& p, const NbitsFew& few, const Weights& weights) {
+  FixedVec<NbitsFew, 3> parts;
+  for (size_t begin = 0, end = weights.size(); begin < weights.size(); begin = end, end = weights.size()) {
+    while (end > begin && !CanRunNbitsFew(p.Device(), Part(few, weights, begin, end))) --end;
+    if (end == begin) return false;
+    parts.push_back(Part(few, weights, begin, end));
+  }
+  for (const NbitsFew& part : parts) RunNbitsFew(p, part);
+  return true;
 }
 
 // Reads weights from input 3 on, creates outputs 0, 1, ... and runs the products.
 void RunGroup(Plan& p, Fused& f, Form form, std::span<const int64_t> columns) {
-  NbitsFew& few = f.few;
-  NbitsWeight* weights[] = {&few.first.weight, &few.more[0], &few.more[1]};
+  Weights weights;
   for (size_t i = 0; i < columns.size(); ++i) {
-    *weights[i] = WeightAt(p, 3 + i * InputsOf(form), form, columns[i]);
-    weights[i]->y = p.Out(i, WithColumns(f.lead, columns[i]));
+    weights.push_back(WeightAt(p, 3 + i * InputsOf(form), form, columns[i]));
+    weights.back().y = p.Out(i, WithColumns(f.lead, columns[i]));
   }
-  if (few.first.m == 0) return;
-  if (OneDispatch(p, few)) return RunNbitsFew(p, few);
-  if (OnMatrixUnits(p, few)) return;
-  NbitsProduct one = few.first;
-  one.x = Normalise(p, few);
-  for (size_t i = 0; i < columns.size(); ++i) {
-    one.weight = *weights[i];
+  if (f.few.first.m == 0) return;
+  if (JoinsSteps(p, f.few) && RunJoined(p, f.few, weights)) return;
+  if (OnMatrixUnits(p, Part(f.few, weights, 0, weights.size()))) return;
+  NbitsProduct one = f.few.first;
+  one.x = Normalise(p, f.few);
+  for (const NbitsWeight& w : weights) {
+    one.weight = w;
     MultiplyNbits(p, one);
   }
 }
@@ -130,10 +155,13 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   few.more[0] = WeightAt(p, 3 + InputsOf(form), form, n);
   const Tensor* y = few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
   if (few.first.m == 0) return;
-  if (OneDispatch(p, few)) return RunNbitsFew(p, few);
+  const bool joins = JoinsSteps(p, few);
+  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
+  few.first.x = Normalise(p, few);
+  few.skip = few.norm = few.sum = nullptr;
+  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
   if (OnMatrixUnits(p, few)) return;
   NbitsProduct one = few.first;
-  one.x = Normalise(p, few);
   const Tensor* results[2];
   for (size_t i = 0; i < 2; ++i) {
     one.weight = i == 0 ? few.first.weight : few.more[0];

@@ -1,12 +1,11 @@
 // Kernels of matrix units, planned for a device that has them: CI's software device does not.
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <string_view>
 #include <vector>
 
-#include "core/op.h"
 #include "gpu/render.h"
+#include "shape_plan.h"
 #include "tint.h"
 
 namespace daybreak {
@@ -24,46 +23,9 @@ DeviceInfo DeviceWithMatrices() {
   return info;
 }
 
-// A plan over shapes: it keeps the dispatches instead of issuing them.
-class ShapePlan : public Plan {
- public:
-  std::vector<const Tensor*> inputs;
-  Attrs attrs;
-  DType out_type = DType::kF16;
-  std::vector<Dispatch> dispatches;
-
-  const Tensor* Add(DType type, const Shape& shape) {
-    tensors_.push_back({.type = type, .shape = shape});
-    return inputs.emplace_back(&tensors_.back());
-  }
-  const Tensor* In(size_t i) override { return i < inputs.size() ? inputs[i] : nullptr; }
-  size_t InCount() override { return inputs.size(); }
-  const Tensor* Out(size_t, const Shape& shape) override { return Scratch(out_type, shape); }
-  size_t OutCount() override { return 1; }
-  const Tensor* Scratch(DType type, const Shape& shape) override {
-    tensors_.push_back({.type = type, .shape = shape});
-    return &tensors_.back();
-  }
-  const Tensor* Persistent(DType type, const Shape& shape) override { return Scratch(type, shape); }
-  const Tensor* Packed(size_t) override { return nullptr; }
-  const Attrs& Attributes() override { return attrs; }
-  const DeviceInfo& Device() override { return device_; }
-  int Since() override { return 1; }
-  int64_t Option(std::string_view) override { return 0; }
-  bool Capturing() override { return false; }
-  void Run(const Dispatch& dispatch) override { dispatches.push_back(dispatch); }
-  void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override {}
-
- private:
-  std::deque<Tensor> tensors_;
-  DeviceInfo device_ = DeviceWithMatrices();
+struct MatrixPlan : ShapePlan {
+  MatrixPlan() : ShapePlan(DeviceWithMatrices()) {}
 };
-
-void RunRow(std::string_view name, ShapePlan& plan) {
-  for (const OpDef& row : Ops())
-    if (name == row.name) return row.plan(plan);
-  FAIL() << "no row " << name;
-}
 
 // The one dispatch of `shader`, which compiles where there is tint.
 const Dispatch& Only(const ShapePlan& plan, std::string_view shader) {
@@ -82,7 +44,7 @@ TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
     for (const int zeros : {0, 1, 2})
       for (const int64_t m : {9, 512}) {
         constexpr int64_t kK = 256, kN = 2048;
-        ShapePlan plan;
+        MatrixPlan plan;
         plan.Add(DType::kF16, {m, kK});
         plan.Add(DType::kU8, {kN, kK / 32, 4 * bits});
         plan.Add(DType::kF16, {kN, kK / 32});
@@ -103,7 +65,7 @@ TEST(Matrix, FusedProductsAreOneDispatch) {
     for (const int64_t bits : {2, 4, 8})
       for (const int64_t n : {3072, 1020}) {  // 1020: not in steps of eight
         constexpr int64_t kM = 512, kK = 256, kBlock = 64;
-        ShapePlan plan;
+        MatrixPlan plan;
         plan.Add(DType::kF16, {kM, kK});
         plan.inputs.push_back(nullptr);
         plan.Add(DType::kF16, {kK});
@@ -133,7 +95,7 @@ TEST(Matrix, FusedProductsAreOneDispatch) {
 TEST(Matrix, SlicesOfKFillTheDevice) {
   constexpr int64_t kM = 512, kN = 2048, kK = 8192;
   for (const bool quantised : {false, true}) {
-    ShapePlan plan;
+    MatrixPlan plan;
     plan.Add(DType::kF16, {kM, kK});
     if (quantised) {
       plan.Add(DType::kU8, {kN, kK / 32, 16});
@@ -152,7 +114,7 @@ TEST(Matrix, SlicesOfKFillTheDevice) {
 
 TEST(Matrix, DenseProductsUseThemForBothOrdersOfB) {
   for (const bool transposed : {false, true}) {
-    ShapePlan plan;
+    MatrixPlan plan;
     plan.Add(DType::kF16, {100, 72});
     plan.Add(DType::kF16, transposed ? Shape{136, 72} : Shape{72, 136});
     plan.attrs.Set("transB", int64_t{transposed});
@@ -165,7 +127,7 @@ TEST(Matrix, LongPromptsUseThem) {
   for (const int64_t head : {64, 128}) {
     constexpr int64_t kSeq = 100, kHeads = 4, kKvHeads = 2;
     const int32_t total = kSeq;
-    ShapePlan plan;
+    MatrixPlan plan;
     plan.Add(DType::kF16, {1, kSeq, kHeads * head});
     for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kSeq, kKvHeads * head});
     for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kKvHeads, 128, head});
@@ -217,7 +179,7 @@ TEST(Matrix, ExpertsOfEveryKindUseThem) {
     for (const bool zeros : {false, true})
       for (const bool fc3 : {false, true}) {
         if (zeros && bits == 0) continue;
-        ShapePlan plan;
+        MatrixPlan plan;
         RunExperts(plan, bits, zeros, fc3);
         ASSERT_EQ(plan.dispatches.size(), 5u) << "route, sort, two products, combine";
         for (const size_t i : {2, 3}) {
@@ -233,7 +195,7 @@ TEST(Matrix, ExpertsOfEveryKindUseThem) {
 }
 
 TEST(Matrix, UnevenOperandsDoNot) {
-  ShapePlan plan;
+  MatrixPlan plan;
   plan.Add(DType::kF16, {100, 71});
   plan.Add(DType::kF16, {71, 136});
   RunRow("Gemm", plan);

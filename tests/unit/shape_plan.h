@@ -1,0 +1,60 @@
+// Planning without a device: tests see the dispatches that an operator would issue on any device.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/op.h"
+
+namespace daybreak {
+
+// A plan over shapes: it keeps the dispatches instead of issuing them.
+class ShapePlan : public Plan {
+ public:
+  explicit ShapePlan(DeviceInfo device) : device_(std::move(device)) {}
+
+  std::vector<const Tensor*> inputs;
+  Attrs attrs;
+  DType out_type = DType::kF16;
+  size_t outputs = 1;
+  std::vector<Dispatch> dispatches;
+
+  const Tensor* Add(DType type, const Shape& shape) {
+    tensors_.push_back({.type = type, .shape = shape});
+    return inputs.emplace_back(&tensors_.back());
+  }
+  const Tensor* In(size_t i) override { return i < inputs.size() ? inputs[i] : nullptr; }
+  size_t InCount() override { return inputs.size(); }
+  const Tensor* Out(size_t, const Shape& shape) override { return Scratch(out_type, shape); }
+  size_t OutCount() override { return outputs; }
+  const Tensor* Scratch(DType type, const Shape& shape) override {
+    tensors_.push_back({.type = type, .shape = shape});
+    return &tensors_.back();
+  }
+  const Tensor* Persistent(DType type, const Shape& shape) override { return Scratch(type, shape); }
+  const Tensor* Packed(size_t) override { return nullptr; }
+  const Attrs& Attributes() override { return attrs; }
+  const DeviceInfo& Device() override { return device_; }
+  int Since() override { return 1; }
+  int64_t Option(std::string_view) override { return 0; }
+  bool Capturing() override { return false; }
+  void Run(const Dispatch& dispatch) override { dispatches.push_back(dispatch); }
+  void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override {}
+
+ private:
+  std::deque<Tensor> tensors_;
+  DeviceInfo device_;
+};
+
+// Runs the plan of the first row of this name.
+inline void RunRow(std::string_view name, ShapePlan& plan) {
+  for (const OpDef& row : Ops())
+    if (name == row.name) return row.plan(plan);
+  FAIL() << "no row " << name;
+}
+
+}  // namespace daybreak
