@@ -22,6 +22,7 @@ from helpers.fusion_graphs import (
     computes_scales,
     feeds,
     gated,
+    gates_dense_products,
     model,
     norm,
     product,
@@ -128,6 +129,11 @@ def test_what_is_and_is_not_absorbed(graph: Any, daybreak: Daybreak) -> None:
     assert fused(daybreak, model(b)) == want
     rows = (1,) if graph in (adds_rows, computes_scales) else (1, 3)
     check(daybreak, graph, "f32", rows)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gated_dense_products(dtype: str, daybreak: Daybreak) -> None:
+    check(daybreak, gates_dense_products, dtype, (1, 3, 40))
 
 
 def test_option(daybreak: Daybreak) -> None:

@@ -101,6 +101,7 @@ class Finder {
   Source SourceOf(Value x, size_t readers) const;
 
   void FuseProducts(size_t like);
+  void FuseGate(size_t n);
   void FuseSkip(size_t n);
   // Begins a fusion of products; `all` are those that it computes.
   FusedNodes Begin(const char* op, const Source& source, const std::vector<Product>& all) const;
@@ -300,6 +301,26 @@ void Finder::FuseProducts(size_t like) {
   Finish(std::move(fused));
 }
 
+// An activation and the product with it, where the gate and the other operand are not products of one kernel.
+void Finder::FuseGate(size_t n) {
+  if (!Free(n) || View(n).in.empty() || View(n).out.size() != 1) return;
+  const Value gate = In(n, 0);
+  if (TypeOf(gate) != DType::kF32 && TypeOf(gate) != DType::kF16) return;
+  Gate found{};
+  const auto mul = Activated(gate, found);
+  if (!mul || !uses_.IsRead(Out(*mul, 0))) return;
+  const Value activated = Out(found.nodes.back(), 0);
+  const Value up = In(*mul, 0) == activated ? In(*mul, 1) : In(*mul, 0);
+  if (!SameShape(gate, up)) return;
+  FusedNodes fused{.fusion = {.row = RowOf(kFusedDomain, "GatedActivation"), .name = View(*mul).name},
+                   .nodes = found.nodes};
+  fused.nodes.push_back(*mul);
+  fused.fusion.in = {NameOf(gate), NameOf(up)};
+  fused.fusion.attrs.Set("activation", std::string(found.activation));
+  AddOut(fused.fusion, Out(*mul, 0));
+  Finish(std::move(fused));
+}
+
 // The residual Add and the norm after it, which products may not share.
 void Finder::FuseSkip(size_t n) {
   Source source;
@@ -318,7 +339,10 @@ void Finder::FuseSkip(size_t n) {
 std::vector<FusedNodes> Finder::Find() {
   for (size_t n = 0; n < nodes_.size(); ++n)
     if (IsProduct(n)) FuseProducts(n);
-  for (size_t n = 0; n < nodes_.size(); ++n) FuseSkip(n);
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    FuseGate(n);
+    FuseSkip(n);
+  }
   return std::move(found_);
 }
 

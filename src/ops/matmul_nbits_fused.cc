@@ -7,6 +7,7 @@
 //   Attributes: N (columns of each product), K, bits, block_size, epsilon, activation.
 // for any bit width, block size and number of rows.
 #include "core/variant.h"
+#include "ops/gated.h"
 #include "ops/gemm_matrix.h"
 #include "ops/matmul_nbits.h"
 #include "ops/norm.h"
@@ -129,24 +130,6 @@ void RunGroup(Plan& p, Fused& f, Form form, std::span<const int64_t> columns) {
   }
 }
 
-struct Activation {
-  std::string_view name;
-  const char* code;
-};
-constexpr Activation kActivations[] = {
-    {"silu", "fn activate(v: f32) -> f32 { return v / (1.0 + exp(min(-v, 80.0))); }"},
-    // v * sigmoid(2 u) with u = sqrt(2 / pi) (v + 0.044715 v^3), which is 0.5 v (1 + tanh(u)).
-    {"gelu_tanh",
-     "fn activate(v: f32) -> f32 { return v / (1.0 + exp(min(-1.59576912 * (v + 0.044715 * v * v * v), "
-     "80.0))); }"},
-};
-
-const char* ActivationCode(std::string_view name) {
-  for (const Activation& a : kActivations)
-    if (a.name == name) return a.code;
-  return nullptr;
-}
-
 // Reads the gate's weight at input 3 and the other one after it, and runs both products and what joins them.
 void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   NbitsFew& few = f.few;
@@ -168,14 +151,7 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
     one.weight.y = results[i] = p.Scratch(y->type, y->shape);
     MultiplyNbits(p, one);
   }
-  const uint32_t width = y->count() % 4 == 0 ? 4 : 1;
-  Dispatch d{.shader = "gated",
-             .consts = {{"ACTIVATE", Code{few.activate}}},
-             .in = {{"gate", results[0], width}, {"up", results[1], width}},
-             .out = {{"y", y, width}},
-             .params = {{"size", U32(y->count())}}};
-  d.grid = {CeilDiv<int64_t>(y->count(), 64 * PerThread(d.out[0]))};
-  p.Run(d);
+  RunGate(p, few.activate, results[0], results[1], y);
 }
 
 void Qkv(Plan& p) {

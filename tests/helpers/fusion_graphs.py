@@ -202,6 +202,23 @@ def has_no_product(b: Builder) -> dict[str, int]:
     return {"SkipSimplifiedLayerNormalization": 1, "alone Neg": 1}
 
 
+def gates_dense_products(b: Builder) -> dict[str, int]:
+    x = b.add_input("x", ["batch", "tokens", 96])
+    gate, up = (
+        b.node("MatMul", [x, b.weight(name + ".w", 96, 40, scale=0.2)], name) for name in ("gate", "up")
+    )
+    b.add_output(b.node("Mul", [silu(b, gate), up], "y"), [])
+    return {"GatedActivation": 1, "alone MatMul": 2}
+
+
+def gates_a_row(b: Builder) -> dict[str, int]:
+    """The product repeats the row, which the kernel does not."""
+    x = b.add_input("x", ["batch", "tokens", 96])
+    gate = b.node("FastGelu", [x], "gate", MS)
+    b.add_output(b.node("Mul", [b.weight("w", 96), gate], "y"), [])
+    return {"alone FastGelu": 1, "alone Mul": 1}
+
+
 def leaves_results_unread(b: Builder) -> dict[str, int]:
     n, _ = norm(b, "skip", Form())
     b.add_output(product(b, n, 40, "y0", Form()), [])
@@ -223,5 +240,7 @@ GRAPHS = [
     computes_scales,
     adds_rows,
     has_no_product,
+    gates_dense_products,
+    gates_a_row,
     leaves_results_unread,
 ]
