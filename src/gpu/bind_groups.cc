@@ -1,11 +1,13 @@
 #include "gpu/bind_groups.h"
 
+#include <utility>
+
 #include "gpu/hash.h"
 
 namespace daybreak {
 namespace {
 
-constexpr size_t kMaxGroups = 32768;
+constexpr size_t kGeneration = 2048;
 constexpr size_t kMaxDead = 256;
 constexpr uint64_t kMaxDeadBytes = 64 << 20;
 
@@ -22,9 +24,10 @@ WGPUBindGroup BindGroups::Get(const Pipeline& pipeline, const BoundRanges& range
   }
   const auto it = groups_.find(key);
   if (it != groups_.end()) return it->second.get();
+  if (groups_.size() >= kGeneration) old_ = std::exchange(groups_, {});
+  if (auto known = old_.extract(key)) return groups_.insert(std::move(known)).position->second.get();
 
   if (dead_bytes_ > kMaxDeadBytes || dead_.size() > kMaxDead) Sweep();
-  if (groups_.size() > kMaxGroups) groups_.clear();
   FixedVec<WGPUBindGroupEntry, 21> entries;
   for (const BoundRange& r : ranges)
     entries.push_back({nullptr, static_cast<uint32_t>(entries.size()), r.buffer->handle.get(), r.offset,
@@ -46,12 +49,13 @@ void BindGroups::Forget(const Buffer& buffer) {
 }
 
 void BindGroups::Sweep() {
-  std::erase_if(groups_, [&](const auto& entry) {
-    const Key& key = entry.first;
-    for (size_t i = 1; i < key.size(); i += 3)
-      if (dead_.contains(key[i])) return true;
-    return false;
-  });
+  for (Groups* groups : {&groups_, &old_})
+    std::erase_if(*groups, [&](const auto& entry) {
+      const Key& key = entry.first;
+      for (size_t i = 1; i < key.size(); i += 3)
+        if (dead_.contains(key[i])) return true;
+      return false;
+    });
   dead_.clear();
   dead_bytes_ = 0;
 }

@@ -34,7 +34,10 @@ class BindGroups {
   void Sweep();
 
   const Gpu& gpu_;
-  std::unordered_map<Key, BindGroupHandle, Hash> groups_;
+  using Groups = std::unordered_map<Key, BindGroupHandle, Hash>;
+  // Buffers meet in ever new combinations: when as many groups as a generation holds are in use, those that
+  // were not asked for since the last such time go.
+  Groups groups_, old_;
   std::unordered_set<uint64_t> dead_;  // ids of destroyed buffers whose groups are still here
   uint64_t dead_bytes_ = 0;
 };

@@ -229,6 +229,11 @@ uint32_t DeviceImpl::AddRanges(const Dispatch& d, const Bind& bind, BoundRanges&
   const uint64_t bound = Up(bytes, 16);
   Check(slice.offset + bound <= slice.buffer->capacity, "Binding '", bind.name, "' of shader '", d.shader,
         "' needs ", bytes, " bytes; its memory has ", slice.buffer->requested, ".");
+  if (segments == 1) {
+    // Up to the end of the buffer: tensors that grow in it keep their bind group.
+    ranges.push_back({slice.buffer, slice.offset, std::min(segment, slice.buffer->capacity - slice.offset)});
+    return 1;
+  }
   for (uint64_t at = 0; at < bound; at += segment)
     ranges.push_back({slice.buffer, slice.offset + at, std::min(segment, bound - at)});
   return static_cast<uint32_t>(segments);

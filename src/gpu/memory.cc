@@ -137,7 +137,12 @@ void BufferPool::Give(Buffer& buffer) noexcept {
     if (free_bytes_ + buffer.capacity > FreeBytesBound()) return Destroy(&buffer);
     free_bytes_ += buffer.capacity;
   }
-  free_[buffer.pool][buffer.capacity].push_back(&buffer);
+  Keep(free_[buffer.pool][buffer.capacity], buffer);
+}
+
+void BufferPool::Keep(std::vector<Buffer*>& list, Buffer& buffer) {
+  const auto older = [](const Buffer* a, const Buffer* b) { return a->id > b->id; };
+  list.insert(std::lower_bound(list.begin(), list.end(), &buffer, older), &buffer);
 }
 
 // Free memory may be as large as what tensors used at their peak, so that one run's memory serves the next
@@ -153,7 +158,7 @@ void BufferPool::Disown(const void* owner) {
     for (auto& [capacity, list] : lists)
       for (Buffer* buffer : list) {
         free_bytes_ += capacity;
-        free_[nullptr][capacity].push_back(buffer);
+        Keep(free_[nullptr][capacity], *buffer);
       }
   }
   if (free_bytes_ > FreeBytesBound()) Trim(FreeBytesBound());

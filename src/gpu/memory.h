@@ -69,6 +69,9 @@ class BufferPool {
 
  private:
   using FreeLists = std::map<uint64_t, std::vector<Buffer*>>;  // by capacity
+  // Lists end with the oldest buffer, which is taken first: equal runs meet equal buffers, whatever the order
+  // in which they were given back, and with them bind groups that exist.
+  static void Keep(std::vector<Buffer*>& list, Buffer& buffer);
   Buffer& Create(uint64_t capacity);
   void Destroy(Buffer* buffer);
   uint64_t FreeBytesBound() const;
