@@ -126,6 +126,23 @@ def test_info(library: Path, daybreak_command: Daybreak) -> None:
     assert facts["WebGPU"].startswith(("Dawn", "wgpu"))
 
 
+def test_info_of_a_model(tmp_path: Path, daybreak_command: Daybreak) -> None:
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [300, 100], np.zeros(30_000, np.float32))
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 300])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 100])
+    graph = helper.make_graph([node], "weights", [x], [y], [weight])
+    path = tmp_path / "weights.onnx"
+    opsets = [helper.make_opsetid("", 17)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    facts = json.loads(daybreak_command("info", path, "--json").succeeds().out)
+    assert 120_000 <= facts["memory"]["weights"] <= 130_000
+    assert facts["memory"]["peak"] <= facts["memory"]["reserved"]
+    assert "GPU memory of weights.onnx" in daybreak_command("info", path).succeeds().out
+    daybreak_command("info", path, "-o", "memoryFile=/no/such/folder/x").succeeds()
+    daybreak_command("info", tmp_path / "none.onnx").fails("none.onnx")
+
+
 def test_missing_libraries(onnx_model: Path, daybreak_command: Daybreak) -> None:
     daybreak_command("info", DAYBREAK_LIBRARY="/nowhere/x.so").fails("/nowhere/x.so, which does not exist")
     daybreak_command("info", DAYBREAK_LIBRARY=str(onnx_model)).fails("cannot register")

@@ -61,6 +61,15 @@ def test_cpp(program: Path, model: Path, library: Path) -> None:
     x = (np.arange(16) % 7).astype(np.float32)
     got = np.array(values[1].split(), np.float32)
     np.testing.assert_allclose(got, np.maximum(x @ WEIGHT, 0), rtol=1e-4, atol=1e-4)
+    memory = re.search(r"^memory: (.*)$", shown, re.M)
+    assert memory, shown
+    words = memory[1].split()
+    stats = {key: int(value) for key, value in zip(words[::2], words[1::2], strict=True)}
+    assert stats["InUseWeights"] >= WEIGHT.nbytes
+    assert stats["InUse"] == stats["InUseTensors"] + stats["InUseWeights"] + stats["InUseScratch"]
+    assert stats["InUse"] <= stats["MaxInUse"] <= stats["TotalAllocated"]
+    assert stats["Limit"] == 0
+    assert stats["NumAllocs"] > 0
 
 
 def test_cpp_reports_errors(program: Path, model: Path, library: Path) -> None:

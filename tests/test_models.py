@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,3 +138,35 @@ def test_sessions_of_a_model_leave_nothing_behind(daybreak: Daybreak) -> None:
         cycle()
     grown = resident() - before
     assert grown < 16 << 20, f"25 sessions leave {grown >> 20} MiB behind"
+
+
+def test_a_growing_cache_leaves_nothing_behind(daybreak: Daybreak, tmp_path: Path) -> None:
+    """1,000 tokens whose cache is a new value on the device each time: memory follows the cache, and no more."""
+    config = Config(max_len=1024)
+    file = tmp_path / "memory.json"
+    session = daybreak.session(build(config, np.float32), {"memoryFile": str(file)}, level=ALL)
+    names = [f"{layer}.{kind}" for layer in range(config.layers) for kind in ("key", "value")]
+    empty = np.zeros((1, config.kv_heads, 0, config.head_dim), np.float32)
+    cache = {name: ort.OrtValue.ortvalue_from_numpy(empty, *daybreak.memory) for name in names}
+    used = {}
+    for past in range(1000):
+        binding = session.io_binding()
+        binding.bind_cpu_input("input_ids", np.array([[past % 7]], np.int64))
+        binding.bind_cpu_input("seqlens_k", np.array([past], np.int32))
+        binding.bind_cpu_input("total_len", np.array([past + 1], np.int32))
+        for name, value in cache.items():
+            binding.bind_ortvalue_input("past_key_values." + name, value)
+        for name in names:
+            binding.bind_output("present." + name, *daybreak.memory[:2])
+        binding.bind_output("logits", "cpu")
+        session.run_with_iobinding(binding)
+        cache = dict(zip(names, binding.get_outputs(), strict=False))
+        if past in (300, 999):
+            used[past] = (resident(), json.loads(file.read_text()))
+    grown = used[999][0] - used[300][0]
+    assert grown < 16 << 20, f"700 runs leave {grown >> 20} MiB behind"
+    first, last = used[300][1], used[999][1]
+    assert last["weights"] == first["weights"] > 0
+    assert last["scratch"] == 0
+    assert last["tensors"] <= 4 * sum(v.tensor_size_in_bytes() for v in cache.values())
+    assert last["reserved"] <= first["reserved"] + (8 << 20)

@@ -78,13 +78,13 @@ def test_sessions_in_a_loop_leave_nothing_behind(daybreak: Daybreak) -> None:
     def cycle() -> None:
         daybreak.session(chain(3, size)).run(None, {"x": x})
 
-    for _ in range(20):  # until the pools are as full as they get
+    for _ in range(40):  # until the pools are as full as they get
         cycle()
     before = resident()
-    for _ in range(40):
+    for _ in range(160):
         cycle()
     grown = resident() - before
-    assert grown < 24 << 20, f"40 sessions leave {grown >> 20} MiB behind"
+    assert grown < 24 << 20, f"160 sessions leave {grown >> 20} MiB behind"
 
 
 def test_runs_with_growing_shapes_leave_nothing_behind(daybreak: Daybreak) -> None:

@@ -62,6 +62,15 @@ void Print(const std::string& name, const Ort::Value& value) {
   std::cout << '\n';
 }
 
+// What the plugin's allocator says of the device's memory: use by kind, peak and limit, in bytes.
+void PrintMemory(Ort::Env& env, const Ort::ConstEpDevice& device) {
+  const auto allocator = env.GetSharedAllocator(device.GetMemoryInfo(OrtDeviceMemoryType_DEFAULT));
+  const Ort::KeyValuePairs stats = allocator.GetStats();
+  std::cout << "memory:";
+  for (const auto& [key, value] : stats.GetKeyValuePairs()) std::cout << ' ' << key << ' ' << value;
+  std::cout << '\n';
+}
+
 void RunModel(Ort::Env& env, const char* model) {
   const std::vector<Ort::ConstEpDevice> devices = Devices(env);
   if (devices.empty()) throw std::runtime_error("no WebGPU device was found");
@@ -84,6 +93,7 @@ void RunModel(Ort::Env& env, const char* model) {
     std::cout << run << " run: " << time.count() << " ms\n";
   }
   for (size_t i = 0; i < outputs.size(); ++i) Print(output_names[i], outputs[i]);
+  PrintMemory(env, devices[0]);
 }
 
 }  // namespace

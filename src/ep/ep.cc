@@ -4,6 +4,7 @@
 #include "ep/capability.h"
 #include "ep/capture.h"
 #include "ep/compiled.h"
+#include "ep/memory_file.h"
 #include "ep/profiler.h"
 
 namespace daybreak {
@@ -51,7 +52,10 @@ struct Ep : OrtEp, Home {
     };
     // What prepacking and uploads left in the queue starts before the first run.
     OnSessionInitializationEnd = [](OrtEp* self) noexcept {
-      return Guard([&] { Of(self).session->device->Flush(); });
+      return Guard([&] {
+        Of(self).session->device->Flush();
+        WriteMemoryFile(*Of(self).session);
+      });
     };
   }
 
@@ -102,6 +106,7 @@ struct Ep : OrtEp, Home {
     session->run = {};
     session->device->Flush();
     session->device->Remember(session->model);
+    WriteMemoryFile(*session);
   }
 
   std::unique_ptr<Session> session;

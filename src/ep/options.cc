@@ -57,6 +57,12 @@ constexpr OptionDef kOptions[] = {
      "(why Daybreak does not run it) and, for nodes that run as one, `fused` (the operator that computes "
      "them) and "
      "`group` (the name that they share)."},
+    {"memoryFile", "", kText, true,
+     "File that gets the use of the device's memory as JSON after session creation and after each run, in "
+     "bytes: "
+     "`tensors`, `weights` and `scratch` in use, `peak` of their sum, `reserved` (free buffers included), "
+     "and the number of "
+     "`allocations`."},
     {"preferredLayout", "NCHW", kChoice, false, "No effect: kernels take NCHW.", "NCHW|NHWC"},
     {"sessionBufferPoolGenerations", "1", kInteger, false, kPool, "", 0, kMax},
     {"enableInt64", "0", kFlag, false, "No effect: 64-bit integers are exact and always on the GPU."},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import onnxruntime as ort
@@ -10,10 +11,19 @@ import typer
 from rich.table import Table
 
 from ..library import device_label, devices, get_ep_name, get_library_path
-from .common import out
+from ..memory import memory
+from .common import Device, Option, onnx_file, out, parse_pairs
 
 
-def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def command(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL.onnx]", help="Show the GPU memory that its session takes."),
+    ] = None,
+    device: Device = 0,
+    option: Option = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Show the library, the WebGPU implementation, the devices and ONNX Runtime's version."""
     path = get_library_path()
     found = devices()
@@ -36,6 +46,8 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
             for d in found
         ],
     }
+    if model is not None:
+        facts["memory"] = memory(onnx_file(model), device, parse_pairs(option, "provider options"))
     if as_json:
         print(json.dumps(facts, indent=2))
         return
@@ -43,13 +55,21 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         out.print(f"[bold]{key}[/bold]: {facts[key]}", highlight=False, soft_wrap=True)
     if not found:
         out.print("no WebGPU device was found")
-    for index, device in enumerate(facts["devices"]):
-        table = Table(title=f"device {index}: {device['label']}", title_justify="left", show_header=False)
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        for key, value in {**device["metadata"], **device["hardware_metadata"]}.items():
-            table.add_row(key, value)
-        out.print(table)
+    for index, one in enumerate(facts["devices"]):
+        rows = {**one["metadata"], **one["hardware_metadata"]}
+        out.print(_table(f"device {index}: {one['label']}", rows))
+    if model is not None:
+        rows = {key: f"{value:,}" for key, value in facts["memory"].items()}
+        out.print(_table(f"GPU memory of {model.name} in bytes", rows))
+
+
+def _table(title: str, rows: dict[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, value)
+    return table
 
 
 def _implementation(found: list[ort.OrtEpDevice]) -> str:
