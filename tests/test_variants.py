@@ -21,6 +21,7 @@ FORCED = [
     ("gemm_each", "gemm: and f16 and (70 or 93)"),
     ("gemm_columns,gemm_slices", "gemm: and (512 or 66)"),
     ("moe_few,moe_team", "moe: and (37 or 1024)"),
+    ("moe_few,moe_dot", "moe: and QMoE and (1024 or 130 or 36 or (128 and f16))"),
     ("moe_rows,moe_team", "moe: and (37 or 200)"),
     ("moe_tile", "moe: and (200 or 300 or 17 or 34)"),
 ]

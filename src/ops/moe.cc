@@ -213,11 +213,15 @@ bool FitsMatrix(const DeviceInfo& device, const Mixture& q) {
 
 constexpr auto kAlways = [](const DeviceInfo&, const Mixture&) { return true; };
 
-// Up to three tokens rarely share an expert. Large tiles multiply rows that they do not have, at a rate that
-// makes up for it when an expert has about eight slots on matrix units, 32 without; on a processor never.
+// Up to three tokens rarely share an expert; integer products are so much faster that up to eight need not.
+// Large tiles multiply rows that they do not have, at a rate that makes up for it when an expert has about
+// eight slots on matrix units, 32 without; on a processor never.
 constexpr Variant<Mixture> kVariants[] = {
     {"moe_few", [](const DeviceInfo& d, const Mixture& q) { return q.routes.tokens <= TokensAtOnce(d, q); },
-     [](const DeviceInfo&, const Mixture& q) { return q.routes.tokens <= 3; }, Few},
+     [](const DeviceInfo& d, const Mixture& q) {
+       return q.routes.tokens <= (CanMultiplyInIntegers(d, q.fc1) ? 8u : 3u);
+     },
+     Few},
     {"moe_rows", kAlways,
      [](const DeviceInfo& d, const Mixture& q) {
        const int64_t slots = int64_t{q.routes.tokens} * q.routes.top;

@@ -46,6 +46,9 @@ struct Routes {
 
 // Each slot by itself. y [slots][n]; `mixed` sums a token's slots by their shares: y [tokens][n].
 void MultiplySlots(Plan& p, const ExpertProduct& product, const Routes& routes, bool mixed);
+// The same with packed integer products, where the device and the weights suit them.
+bool CanMultiplyInIntegers(const DeviceInfo& device, const ExpertProduct& product);
+void MultiplySlotsInIntegers(Plan& p, const ExpertProduct& product, const Routes& routes, bool mixed);
 
 // How a kernel reads rows of weights: `words` u32 a load, from aligned addresses or from any.
 struct ExpertLoads {

@@ -1,12 +1,13 @@
 // A projection for few tokens: each load of a weight serves one slot (a token's place for one of its experts). A team
 // of TEAM threads computes COLUMNS columns; the slots of a job lie end to end along K, so that a token's experts are
-// summed where they are multiplied (MIXED).
-//   x, weights as in lib/moe_expert.wgsl; experts [slots]; shares? [slots] (shares of the slots)  ->  y [jobs][n]
-//   consts: WG, TEAM, COLUMNS, QUADS (4 weights each a load), MIXED; those of lib/team_sum.wgsl
+// summed where they are multiplied.
+//   x, weights as in lib/moe_expert.wgsl; experts [slots]; routed? [slots] (shares)  ->  y [jobs][n]
+//   consts: WG, TEAM, COLUMNS, QUADS (4 weights each a load); those of lib/team_sum.wgsl and lib/moe_job.wgsl
 //   params: parts (slots a job), share (slots that share a row of x), tiles
 #include "lib/moe_expert.wgsl"
 #include "lib/moe_row.wgsl"
 #include "lib/moe_dots.wgsl"
+#include "lib/moe_job.wgsl"
 #include "lib/team_sum.wgsl"
 
 struct Sums {
@@ -16,42 +17,13 @@ struct Sums {
   x: f32,
 }
 
-fn share_of(slot: u32) -> f32 {
-#if MIXED
-  return shares[slot];
-#else
-  return 1.0;
-#endif
-}
-
-// The bias of a column, of all experts of the job.
-fn whole_bias(job: u32, column: u32) -> f32 {
-  var sum = 0.0;
-  for (var part = 0u; part < params.parts; part++) {
-    let slot = job * params.parts + part;
-    let share = share_of(slot);
-    if (share != 0.0) { sum += share * bias_of(row_of(experts[slot], column)); }
-  }
-  return sum;
-}
-
-// Writes result `n` of a job from the sum of its column, or of its two where it is gated.
-fn finish(job: u32, n: u32, v: f32, up: f32) {
-  if (n >= params.n) { return; }
-#if GATED
-  y_put(job * params.n + n, gate(v + whole_bias(job, 2u * n), up + whole_bias(job, 2u * n + 1u)));
-#else
-  y_put(job * params.n + n, activate(v + whole_bias(job, n)));
-#endif
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) tid: u32) {
   let job = group_index(group) / params.tiles;
   let lane = tid % TEAM;
   let first = (group_index(group) % params.tiles * (WG / TEAM) + tid / TEAM) * COLUMNS;
-  var part = lane / params.runs;
-  var run = lane % params.runs;
+  var part = lane / params.row_runs;
+  var run = lane % params.row_runs;
   var total = Sums();
   while (part < params.parts) {
     let slot = job * params.parts + part;
@@ -77,8 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endfor
     }
     run += TEAM;
-    while (run >= params.runs) {
-      run -= params.runs;
+    while (run >= params.row_runs) {
+      run -= params.row_runs;
       part++;
     }
   }

@@ -58,6 +58,7 @@ void MultiplyTilesOnMatrixUnits(Plan& p, const ExpertProduct& q, const SlotTiles
     d.in.push_back({"peaks", tiles.peaks});
   else
     d.out.push_back({"peaks", tiles.peaks, 1, View::kAtomic});
+  d.params.push_back({"k", q.k});
   d.params.push_back({"row_tiles", tiles.count});
   d.params.push_back({"x_first", x_by_token ? 0u : tiles.first});
   d.params.push_back({"first", tiles.first});

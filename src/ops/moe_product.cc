@@ -75,6 +75,7 @@ Dispatch Start(const char* shader, const ExpertProduct& q, const ExpertLoads& lo
   const bool x4 = q.k % 4 == 0;
   Dispatch d = StartExperts(shader, q, loads, {"x", q.x, x4 ? 4u : 1u});
   d.consts.push_back({"X4", x4});
+  d.params.push_back({"k", q.k});
   return d;
 }
 
@@ -113,7 +114,7 @@ Dispatch StartExperts(const char* shader, const ExpertProduct& q, const ExpertLo
                         {"functions", Code{q.functions}}},
              .in = {x},
              .out = {{"y", q.y}},
-             .params = {{"k", q.k}, {"n", q.n}, {"runs", loads.runs}, {"share", q.share}}};
+             .params = {{"n", q.n}, {"row_runs", loads.runs}, {"share", q.share}}};
   AddMatrix(d, q.first, loads, false);
   if (q.second.w) AddMatrix(d, q.second, loads, true);
   if (quantised) AddQuantised(d, q);
@@ -128,6 +129,7 @@ Dispatch StartExperts(const char* shader, const ExpertProduct& q, const ExpertLo
 }
 
 void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool mixed) {
+  if (CanMultiplyInIntegers(p.Device(), q)) return MultiplySlotsInIntegers(p, q, routes, mixed);
   const ExpertLoads loads = TeamLoads(p.Device(), q, false);
   const uint32_t jobs = routes.tokens * (mixed ? 1 : routes.top), parts = mixed ? routes.top : 1;
   const Team team = TeamOf(p.Device(), q, loads.runs * parts, jobs);
@@ -135,7 +137,7 @@ void MultiplySlots(Plan& p, const ExpertProduct& q, const Routes& routes, bool m
   AddTeam(d, p.Device(), team, q, loads);
   d.consts.push_back({"MIXED", mixed});
   d.in.push_back({"experts", routes.experts});
-  if (mixed) d.in.push_back({"shares", routes.shares});
+  if (mixed) d.in.push_back({"routed", routes.shares});
   d.params.push_back({"parts", parts});
   d.params.push_back({"tiles", team.groups(q)});
   d.grid = {int64_t{jobs} * team.groups(q)};

@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let at$c = row_of(tile.x, first + $cu);
 #endfor
   var total = Sums();
-  for (var run = lane; run < params.runs; run += TEAM) {
+  for (var run = lane; run < params.row_runs; run += TEAM) {
 #for c COLUMNS
     let words$c = load(at$c, run);
 #endfor

@@ -4,7 +4,7 @@
 //   consts: BITS (2, 4, 8: QUANTISED; 16, 32: floats), HALVES (BITS == 16), WORDS (u32 of a load), WIDE (WORDS > 1),
 //     words_t (its type), ALIGNED (rows are whole loads), GATED, INTERLEAVED, SECOND, ZEROS, ZEROS1, ANY_ZEROS,
 //     BIAS, BIAS1; functions: activate(v), and gate(v, up) where GATED
-//   params: k, n (results), runs (loads a row); QUANTISED: block_shift, blocks; !ALIGNED: row_bytes, last_word;
+//   params: n (results), row_runs (loads a row); QUANTISED: block_shift, blocks; !ALIGNED: k, row_bytes, last_word;
 //     zeros: zero_row, zero_expert (bits)
 #if QUANTISED
 #include "lib/nbits.wgsl"
@@ -41,9 +41,9 @@ fn word(v: words_t, i: u32) -> u32 { return v; }
 #if ALIGNED
 fn load(r: Row, run: u32) -> words_t {
 #if SECOND
-  if (r.matrix == 1u) { return w1[r.index * params.runs + run]; }
+  if (r.matrix == 1u) { return w1[r.index * params.row_runs + run]; }
 #endif
-  return w[r.index * params.runs + run];
+  return w[r.index * params.row_runs + run];
 }
 #else
 fn word_at(matrix: u32, i: u32) -> u32 {
