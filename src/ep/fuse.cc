@@ -48,8 +48,10 @@ struct Source {
 struct Product {
   size_t node;
   Value bias = nullptr, y = nullptr;
-  int64_t n = 0;
+  int64_t n = 0, bits = 4, block = 32;
   std::vector<size_t> nodes;
+
+  auto format() const { return std::pair(bits, block); }
 };
 
 // Two products and what combines them: y = activation(gate) * up.
@@ -93,14 +95,14 @@ class Finder {
 
   bool IsProduct(size_t n) const;
   Product WithBias(size_t n) const;
-  std::vector<Product> ProductsOf(size_t like) const;
+  std::vector<Product> ProductsOf(Value x) const;
   std::optional<size_t> Activated(Value gate, Gate& found) const;
   std::optional<Gate> FindGate(const std::vector<Product>& products) const;
   bool ReadNorm(size_t n, Source& source) const;
   void AddSkip(Source& source) const;
   Source SourceOf(Value x, size_t readers) const;
 
-  void FuseProducts(size_t like);
+  void FuseProducts(Value x);
   void FuseGate(size_t n);
   void FuseSkip(size_t n);
   // Begins a fusion of products; `all` are those that it computes.
@@ -133,7 +135,13 @@ bool Finder::IsProduct(size_t n) const {
 }
 
 Product Finder::WithBias(size_t n) const {
-  Product product{.node = n, .bias = In(n, 5), .y = Out(n, 0), .n = View(n).Attr("N", 0), .nodes = {n}};
+  Product product{.node = n,
+                  .bias = In(n, 5),
+                  .y = Out(n, 0),
+                  .n = View(n).Attr("N", 0),
+                  .bits = View(n).Attr("bits", 4),
+                  .block = View(n).Attr("block_size", 32),
+                  .nodes = {n}};
   const auto add = OnlyReader(product.y);
   if (product.bias != nullptr || !add || !Is(View(*add), "", "Add")) return product;
   const size_t side = In(*add, 0) == product.y ? 1 : 0;
@@ -145,15 +153,10 @@ Product Finder::WithBias(size_t n) const {
   return product;
 }
 
-// The products of the input of product `like` that have its format.
-std::vector<Product> Finder::ProductsOf(size_t like) const {
+std::vector<Product> Finder::ProductsOf(Value x) const {
   std::vector<Product> products;
-  for (const Uses::Reader& reader : uses_.Readers(In(like, 0))) {
+  for (const Uses::Reader& reader : uses_.Readers(x)) {
     if (reader.input != 0 || !IsProduct(reader.node)) continue;
-    const auto same = [&](const char* name, int64_t fallback) {
-      return View(like).Attr(name, fallback) == View(reader.node).Attr(name, fallback);
-    };
-    if (!same("K", 0) || !same("bits", 4) || !same("block_size", 32)) continue;
     if (Product product = WithBias(reader.node); uses_.IsRead(product.y)) products.push_back(product);
   }
   return products;
@@ -189,7 +192,9 @@ std::optional<Gate> Finder::FindGate(const std::vector<Product>& products) const
     const auto mul = Activated(products[g].y, gate);
     if (!mul) continue;
     for (size_t u = 0; u < products.size(); ++u) {
-      if (u == g || OnlyReader(products[u].y) != mul || products[u].n != products[g].n) continue;
+      if (u == g || OnlyReader(products[u].y) != mul || products[u].n != products[g].n ||
+          products[u].format() != products[g].format())
+        continue;
       gate.up = u;
       gate.y = Out(*mul, 0);
       if (!uses_.IsRead(gate.y)) continue;
@@ -251,17 +256,19 @@ FusedNodes Finder::Begin(const char* op, const Source& source, const std::vector
   FusedNodes fused{.fusion = {.row = RowOf(kFusedDomain, op), .name = first.name}, .nodes = source.nodes};
   Fusion& fusion = fused.fusion;
   for (const Value v : {source.x, source.skip, source.scale}) fusion.in.push_back(NameOf(v));
-  std::vector<int64_t> columns;
+  std::vector<int64_t> columns, bits, blocks;
   for (const Product& product : all) {
     for (const size_t i : {1, 2, 3}) fusion.in.push_back(NameOf(In(product.node, i)));
     fusion.in.push_back(NameOf(product.bias));
     columns.push_back(product.n);
+    bits.push_back(product.bits);
+    blocks.push_back(product.block);
     Append(fused.nodes, product.nodes);
   }
   fusion.attrs.Set("N", std::move(columns));
   fusion.attrs.Set("K", first.Attr("K", 0));
-  fusion.attrs.Set("bits", first.Attr("bits", 4));
-  fusion.attrs.Set("block_size", first.Attr("block_size", 32));
+  fusion.attrs.Set("bits", std::move(bits));
+  fusion.attrs.Set("block_size", std::move(blocks));
   fusion.attrs.Set("epsilon", source.eps);
   return fused;
 }
@@ -271,16 +278,17 @@ void Finder::Finish(FusedNodes fused) {
   found_.push_back(std::move(fused));
 }
 
-// The kernel takes two weights of one shape after the first.
-void SortBySize(std::vector<Product>& products) {
-  std::stable_sort(products.begin(), products.end(),
-                   [](const Product& a, const Product& b) { return a.n > b.n; });
-  if (products.size() == 3 && products[1].n != products[2].n) std::swap(products[0], products[2]);
+// A kernel takes neighbours of one format, two weights of one shape after the first.
+void SortForKernel(std::vector<Product>& products) {
+  std::stable_sort(products.begin(), products.end(), [](const Product& a, const Product& b) {
+    return std::pair(a.format(), -a.n) < std::pair(b.format(), -b.n);
+  });
+  if (products.size() == 3 && products[1].n != products[2].n && products[0].format() == products[2].format())
+    std::swap(products[0], products[2]);
 }
 
-void Finder::FuseProducts(size_t like) {
-  const Value x = In(like, 0);
-  std::vector<Product> products = ProductsOf(like);
+void Finder::FuseProducts(Value x) {
+  std::vector<Product> products = ProductsOf(x);
   if (const auto gate = FindGate(products)) {
     const Source source = SourceOf(x, 2);
     FusedNodes fused = Begin("MatMulNBitsGated", source, {products[gate->gate], products[gate->up]});
@@ -291,7 +299,7 @@ void Finder::FuseProducts(size_t like) {
     std::erase_if(products, [&](const Product& p) { return taken_[p.node]; });
   }
   if (products.empty() || products.size() > kMostProducts) return;
-  SortBySize(products);
+  SortForKernel(products);
   const Source source = SourceOf(x, products.size());
   FusedNodes fused = Begin("MatMulNBitsGroup", source, products);
   if (fused.nodes.size() == 1) return;
@@ -338,7 +346,7 @@ void Finder::FuseSkip(size_t n) {
 
 std::vector<FusedNodes> Finder::Find() {
   for (size_t n = 0; n < nodes_.size(); ++n)
-    if (IsProduct(n)) FuseProducts(n);
+    if (IsProduct(n)) FuseProducts(In(n, 0));
   for (size_t n = 0; n < nodes_.size(); ++n) {
     FuseGate(n);
     FuseSkip(n);

@@ -4,7 +4,7 @@
 //     x, skip?, norm scale?, and w, scales, zeros?, bias? of each -> each y, sum?
 //   MatMulNBitsGated: activation(gate) * up.
 //     x, skip?, norm scale?, and w, scales, zeros?, bias? of gate and up -> y, sum?
-//   Attributes: N (columns of each product), K, bits, block_size, epsilon, activation.
+//   Attributes: K, N, bits and block_size (lists: of each product), epsilon, activation.
 // for any bit width, block size and number of rows.
 #include "core/variant.h"
 #include "ops/gated.h"
@@ -20,14 +20,12 @@ struct Fused {
   Shape lead;  // dimensions of x without the last
 };
 
-// Reads x, skip, norm scale and the attributes that both operators have, and creates the sum (output `sum`).
+// Reads x, skip, norm scale and the attributes that go with them, and creates the sum (output `sum`).
 Fused ReadFused(Plan& p, size_t sum, float eps) {
   Fused f;
   NbitsProduct& q = f.few.first;
   q.x = p.In(0);
   q.k = U32(p.Attr("K", 0));
-  q.bits = U32(p.Attr("bits", 4));
-  q.block = U32(p.Attr("block_size", 32));
   f.lead = q.x->shape;
   Check(!f.lead.empty() && f.lead.back() == q.k, "Input 0 has shape ", ToString(q.x->shape),
         "; its last dimension must be K = ", q.k, ".");
@@ -38,6 +36,11 @@ Fused ReadFused(Plan& p, size_t sum, float eps) {
   f.few.eps = p.Attr("epsilon", eps);
   f.few.sum = p.OutCount() > sum ? p.Out(sum, q.x->shape) : nullptr;
   return f;
+}
+
+void ReadFormat(Plan& p, NbitsProduct& q) {
+  q.bits = U32(p.Attr("bits", 4));
+  q.block = U32(p.Attr("block_size", 32));
 }
 
 // What follows a weight and its scales among the inputs.
@@ -74,60 +77,61 @@ const Tensor* Normalise(Plan& p, const NbitsFew& few) {
   return y;
 }
 
-// One dispatch of all the products after the norm, where the device has matrix units for them.
-bool OnMatrixUnits(Plan& p, const NbitsFew& few) {
-  NbitsFew products{.first = few.first, .more = {few.more[0], few.more[1]}, .activate = few.activate};
-  if (few.first.m <= kNbitsFewRows || !FitsMatrixUnits(p.Device(), products)) return false;
-  products.first.x = Normalise(p, few);
-  MultiplyOnMatrixUnits(p, products);
-  return true;
-}
-
 // Where a dispatch for each step costs more than the norm in each of their workgroups.
 bool JoinsSteps(Plan& p, const NbitsFew& few) {
   const bool wanted = few.first.m <= kNbitsFewRows && p.Device().device_class != DeviceClass::kSoftware;
   return wanted || IsForced("nbits_fused");
 }
 
-using Weights = FixedVec<NbitsWeight, 3>;
+using Products = FixedVec<NbitsProduct, 3>;
+using Parts = FixedVec<NbitsFew, 3>;
 
-// `few` with weights [begin, end); the first part writes the sum.
-NbitsFew Part(const NbitsFew& few, const Weights& weights, size_t begin, size_t end) {
+// `few` with products [begin, end) of one format; the first part writes the sum.
+NbitsFew Part(const NbitsFew& few, const Products& products, size_t begin, size_t end) {
   NbitsFew part = few;
-  part.first.weight = weights[begin];
-  for (size_t i = begin + 1; i < end; ++i) part.more[i - begin - 1] = weights[i];
+  part.first = products[begin];
+  for (size_t i = begin + 1; i < end; ++i) part.more[i - begin - 1] = products[i].weight;
   if (begin > 0) part.sum = nullptr;
   return part;
 }
 
-// As many products a dispatch as the device can bind; false when it cannot bind one.
-bool RunJoined(Plan& p, const NbitsFew& few, const Weights& weights) {
-  FixedVec<NbitsFew, 3> parts;
-  for (size_t begin = 0, end = weights.size(); begin < weights.size(); begin = end, end = weights.size()) {
-    while (end > begin && !CanRunNbitsFew(p.Device(), Part(few, weights, begin, end))) --end;
-    if (end == begin) return false;
-    parts.push_back(Part(few, weights, begin, end));
+// As few parts as the kernel and the device take; none when they do not take each product.
+Parts Split(Plan& p, const NbitsFew& few, const Products& products,
+            bool (*fits)(const DeviceInfo&, const NbitsFew&)) {
+  const auto together = [&](size_t begin, size_t end) {
+    for (size_t i = begin + 1; i < end; ++i)
+      if (products[i].bits != products[begin].bits || products[i].block != products[begin].block)
+        return false;
+    return fits(p.Device(), Part(few, products, begin, end));
+  };
+  Parts parts;
+  for (size_t begin = 0, end = products.size(); begin < products.size(); begin = end, end = products.size()) {
+    while (end > begin && !together(begin, end)) --end;
+    if (end == begin) return {};
+    parts.push_back(Part(few, products, begin, end));
   }
-  for (const NbitsFew& part : parts) RunNbitsFew(p, part);
-  return true;
+  return parts;
 }
 
-// Reads weights from input 3 on, creates outputs 0, 1, ... and runs the products.
-void RunGroup(Plan& p, Fused& f, Form form, std::span<const int64_t> columns) {
-  Weights weights;
-  for (size_t i = 0; i < columns.size(); ++i) {
-    weights.push_back(WeightAt(p, 3 + i * InputsOf(form), form, columns[i]));
-    weights.back().y = p.Out(i, WithColumns(f.lead, columns[i]));
-  }
-  if (f.few.first.m == 0) return;
-  if (JoinsSteps(p, f.few) && RunJoined(p, f.few, weights)) return;
-  if (OnMatrixUnits(p, Part(f.few, weights, 0, weights.size()))) return;
-  NbitsProduct one = f.few.first;
-  one.x = Normalise(p, f.few);
-  for (const NbitsWeight& w : weights) {
-    one.weight = w;
-    MultiplyNbits(p, one);
-  }
+// Runs products whose y is not there yet, as outputs 0, 1, ...
+void RunGroup(Plan& p, Fused& f, Products& products) {
+  NbitsFew& few = f.few;
+  for (size_t i = 0; i < products.size(); ++i)
+    products[i].weight.y = p.Out(i, WithColumns(f.lead, products[i].weight.n));
+  if (few.first.m == 0) return;
+  if (JoinsSteps(p, few))
+    if (const Parts parts = Split(p, few, products, CanRunNbitsFew); !parts.empty()) {
+      for (const NbitsFew& part : parts) RunNbitsFew(p, part);
+      return;
+    }
+  const Tensor* x = Normalise(p, few);
+  for (NbitsProduct& product : products) product.x = x;
+  if (few.first.m > kNbitsFewRows)
+    if (const Parts parts = Split(p, {}, products, FitsMatrixUnits); !parts.empty()) {
+      for (const NbitsFew& part : parts) MultiplyOnMatrixUnits(p, part);
+      return;
+    }
+  for (const NbitsProduct& product : products) MultiplyNbits(p, product);
 }
 
 // Reads the gate's weight at input 3 and the other one after it, and runs both products and what joins them.
@@ -143,7 +147,7 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   few.first.x = Normalise(p, few);
   few.skip = few.norm = few.sum = nullptr;
   if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
-  if (OnMatrixUnits(p, few)) return;
+  if (few.first.m > kNbitsFewRows && FitsMatrixUnits(p.Device(), few)) return MultiplyOnMatrixUnits(p, few);
   NbitsProduct one = few.first;
   const Tensor* results[2];
   for (size_t i = 0; i < 2; ++i) {
@@ -156,25 +160,43 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
 
 void Qkv(Plan& p) {
   Fused f = ReadFused(p, 3, 1e-6f);
-  const int64_t kv = p.Attr("Nkv", 0);
-  const int64_t columns[] = {p.Attr("Nq", 0), kv, kv};
+  ReadFormat(p, f.few.first);
   // Newer schemas have a bias after each pair of weights and scales.
-  RunGroup(p, f, p.InCount() > 9 ? Form::kBias : Form::kNothing, columns);
+  const Form form = p.InCount() > 9 ? Form::kBias : Form::kNothing;
+  Products products;
+  for (size_t i = 0; i < 3; ++i) {
+    products.push_back(f.few.first);
+    products[i].weight = WeightAt(p, 3 + i * InputsOf(form), form, p.Attr(i == 0 ? "Nq" : "Nkv", 0));
+  }
+  RunGroup(p, f, products);
 }
 
 void Mlp(Plan& p) {
   Fused f = ReadFused(p, 1, 1e-5f);
+  ReadFormat(p, f.few.first);
   RunGated(p, f, Form::kBias, p.Attr("N", 0));
 }
 
 void Group(Plan& p) {
   Fused f = ReadFused(p, 3, 0);
-  RunGroup(p, f, Form::kZerosAndBias, p.Attributes().Ints("N"));
+  const Attrs& attrs = p.Attributes();
+  const auto columns = attrs.Ints("N"), bits = attrs.Ints("bits"), blocks = attrs.Ints("block_size");
+  Products products;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    products.push_back(f.few.first);
+    products[i].bits = U32(bits[i]);
+    products[i].block = U32(blocks[i]);
+    products[i].weight = WeightAt(p, 3 + i * InputsOf(Form::kZerosAndBias), Form::kZerosAndBias, columns[i]);
+  }
+  RunGroup(p, f, products);
 }
 
 void Gated(Plan& p) {
   Fused f = ReadFused(p, 1, 0);
-  RunGated(p, f, Form::kZerosAndBias, p.Attributes().Ints("N")[0]);
+  const Attrs& attrs = p.Attributes();
+  f.few.first.bits = U32(attrs.Ints("bits")[0]);
+  f.few.first.block = U32(attrs.Ints("block_size")[0]);
+  RunGated(p, f, Form::kZerosAndBias, attrs.Ints("N")[0]);
 }
 
 std::string Declines(const NodeView& n) {

@@ -31,7 +31,8 @@ struct Case {
 
 // Skip, norm and products of the columns; returns the shaders.
 std::vector<std::string> Shaders(const char* op, const Case& c, const std::vector<int64_t>& columns,
-                                 int64_t rows) {
+                                 int64_t rows, std::vector<int64_t> bits = {}) {
+  bits.resize(columns.size(), 4);
   ShapePlan plan(Gpu(c.storage_buffers));
   plan.outputs = std::string_view(op) == "MatMulNBitsGated" ? 2 : 4;
   for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, rows, kK});
@@ -39,16 +40,17 @@ std::vector<std::string> Shaders(const char* op, const Case& c, const std::vecto
   const auto optional = [&](bool has, const Shape& shape) {
     has ? (void)plan.Add(DType::kF16, shape) : plan.inputs.push_back(nullptr);
   };
-  for (const int64_t n : columns) {
-    plan.Add(DType::kU8, {n, kBlocks, 16});
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const int64_t n = columns[i];
+    plan.Add(DType::kU8, {n, kBlocks, 4 * bits[i]});
     plan.Add(DType::kF16, {n, kBlocks});
     optional(c.zeros, {n, kBlocks});
     optional(c.bias, {n});
   }
   plan.attrs.Set("K", kK);
   plan.attrs.Set("N", columns);
-  plan.attrs.Set("bits", int64_t{4});
-  plan.attrs.Set("block_size", int64_t{32});
+  plan.attrs.Set("bits", bits);
+  plan.attrs.Set("block_size", std::vector<int64_t>(columns.size(), 32));
   plan.attrs.Set("epsilon", 1e-5f);
   RunRow(op, plan);
   std::vector<std::string> shaders;
@@ -81,6 +83,12 @@ TEST(NbitsFused, GatesNormaliseFirstWhereTheDeviceBindsFew) {
 
 TEST(NbitsFused, ProductsThatDifferInShapeShareWhatTheyCan) {
   EXPECT_EQ(Shaders("MatMulNBitsGroup", {16, false, false, 2}, {512, 128, 64}, 1).size(), 2u);
+}
+
+TEST(NbitsFused, ProductsOfOneFormatShareADispatch) {
+  for (const int64_t rows : {1, 100})
+    EXPECT_EQ(Shaders("MatMulNBitsGroup", {16, false, false, 2}, {512, 128, 128}, rows, {4, 4, 8}).size(),
+              rows == 1 ? 2u : 4u);
 }
 
 TEST(NbitsFused, ManyRowsTakeADispatchForEachStep) {
