@@ -68,38 +68,39 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var total$c_$r = 0.0;
 #endfor
 #endfor
-  for (var chunk = 0u; chunk < params.runs; chunk += CHUNK) {
-    prepare(m0, chunk, tid, writes_sum);
-    workgroupBarrier();
-    let end = min(chunk + CHUNK, params.runs);
-    for (var run = chunk + lane; run < end; run += LANES) {
-      let next = min(run + LANES, params.runs - 1u);
+  for (var first = 0u; first < params.runs; first += LANES) {
+    if (first % CHUNK == 0u) {
+      if (first > 0u) { workgroupBarrier(); }
+      prepare(m0, first, tid, writes_sum);
+      workgroupBarrier();
+    }
+    let run = min(first + lane, params.runs - 1u);
+    let next = min(run + LANES, params.runs - 1u);
 #for c COLUMNS
-      let next$c = load(place, $cu, next);
+    let next$c = load(place, $cu, next);
 #for u UNITS
-      let fields$c_$u = fields(load$c.words, $uu);
+    let fields$c_$u = fields(load$c.words, $uu);
 #endfor
+    let scale$c = select(0.0, load$c.scale, first + lane < params.runs);
 #endfor
 #for r ROWS
-      {
-        let share = shares[$ru * CHUNK + run - chunk];
+    {
+      let share = shares[$ru * CHUNK + run % CHUNK];
 #for u UNITS
-        let x$u = digits_at($ru, $uu, run - chunk);
+      let x$u = digits_at($ru, $uu, run % CHUNK);
 #endfor
 #for c COLUMNS
-        var dots$c = Dots();
+      var dots$c = Dots();
 #for u UNITS
-        dots$c = multiply(fields$c_$u, x$u, dots$c);
+      dots$c = multiply(fields$c_$u, x$u, dots$c);
 #endfor
-        total$c_$r = fma(load$c.scale, fma(share.x, total_of(dots$c), -load$c.zero * share.y), total$c_$r);
-#endfor
-      }
-#endfor
-#for c COLUMNS
-      load$c = next$c;
+      total$c_$r = fma(scale$c, fma(share.x, total_of(dots$c), -load$c.zero * share.y), total$c_$r);
 #endfor
     }
-    workgroupBarrier();
+#endfor
+#for c COLUMNS
+    load$c = next$c;
+#endfor
   }
 
 #for c COLUMNS

@@ -156,36 +156,44 @@ bool CanDot(const DeviceInfo& device, const NbitsFew& few) {
          device.subgroup_min >= std::max(8u, Elements(few.first) / 8) && few.first.m <= kNbitsFewRows;
 }
 
+// Neighbouring lanes that shuffles reach, whatever size a subgroup has.
+uint32_t LanesOfShuffles(const DeviceInfo& device) { return std::min(device.subgroup_min, 32u); }
+
 DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const uint32_t runs = Runs(q, q.load_words());
   int64_t columns = few.gated() ? 2 * int64_t{q.weight.n} : q.weight.n;
   if (!few.gated())
     for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
-  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 98304 : 16384;
-  DotTile t{.columns = 2, .rows = std::min(std::bit_ceil(q.m), 4u)};
-  const auto threads = [&] { return columns / t.columns * t.lanes; };
-  // Preparing x takes each workgroup a while; more threads of it take less.
-  t.wg = std::clamp(std::bit_ceil(q.k * t.rows / 16), 256u, 1024u);
-  t.wg = std::min(t.wg, device.max_invocations);
+  const bool nvidia = device.device_class == DeviceClass::kNvidia;
+  DotTile t{.rows = std::min(std::bit_ceil(q.m), 4u)};
   // Two loads of a column a thread, one of them on its way.
-  t.lanes = std::clamp(std::bit_floor(runs / 2), std::min(device.subgroup_min, 32u), 128u);
-  if (runs >= 4 * t.lanes && threads() >= 2 * fill) t.columns = 4;
-  if (!few.gated() && threads() < fill) t.columns = 1;
-  while (threads() < fill && t.lanes < std::min(runs, t.wg)) t.lanes *= 2;
-  // Workgroup memory for as many loads as it holds.
-  const uint32_t load_bytes = Elements(q) / 8 * (q.x->type == DType::kF16 ? 16 : 24) + 8;
-  const uint32_t other_bytes = 4 * t.wg / 8 * (t.columns + 1) * t.rows;
-  t.chunk = std::bit_ceil(runs);
-  while (t.chunk > 16 && t.chunk * t.rows * load_bytes + other_bytes > device.workgroup_bytes) t.chunk /= 2;
+  const uint32_t sg = LanesOfShuffles(device);
+  t.lanes = std::clamp(std::bit_floor(runs / 2), sg, 128u);
+  // x for as many loads as workgroup memory holds beside the sums, and a thread for each of their units.
+  const uint32_t most = std::min(1024u, device.max_invocations);
+  const uint32_t units = Elements(q) / 8;
+  const uint32_t load_bytes = units * (q.x->type == DType::kF16 ? 16 : 24) + 8;
+  const uint32_t sum_bytes = 4 * most / sg * 5 * t.rows;
+  t.chunk = std::max(std::bit_ceil(runs), sg);
+  while (t.chunk > sg && t.chunk * t.rows * load_bytes + sum_bytes > device.workgroup_bytes) t.chunk /= 2;
+  t.wg = std::clamp(t.chunk * units, 256u, most);
   t.lanes = std::min(t.lanes, t.chunk);
+  // As many columns as leave two workgroups to each core: one prepares x while another multiplies.
+  const uint32_t weights = few.gated() ? 2 : 1;
+  const auto groups = [&](uint32_t results) { return columns / weights / results * t.lanes / t.wg; };
+  const int64_t cores = nvidia ? 132 : 32;
+  t.columns = weights * (groups(2) >= 2 * cores - 8 ? 2 : 1);
+  if (!few.gated() && runs >= 4 * t.lanes && groups(4) >= cores - 4) t.columns = 4;
+  const int64_t fill = nvidia ? 98304 : 16384;
+  while (columns / t.columns * t.lanes < fill && t.lanes < std::min({runs, t.wg, t.chunk})) t.lanes *= 2;
   return t;
 }
 
 void RunDot(Plan& p, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
   const DotTile t = DotTileOf(p.Device(), few);
-  const uint32_t sg = std::min(p.Device().subgroup_min, 32u);
+  const uint32_t sg = LanesOfShuffles(p.Device());
   Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated() ? 2 : 1),
                       q.load_words(), false);
   for (const Const& c : {Const{"X4", q.k % 4 == 0},
