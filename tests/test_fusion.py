@@ -184,6 +184,18 @@ def test_profile_names_the_fused_node(daybreak: Daybreak, tmp_path: Path) -> Non
     assert {(k["node"], k["op_name"]) for k in kernels} == {("gate/MatMulNBits", "MatMulNBitsGated")}
 
 
+def test_a_scale_of_the_wrong_size(daybreak: Daybreak) -> None:
+    b = Builder(np.float32)
+    x = b.add_input("x", ["batch", "tokens", 96])
+    n = b.node("SimplifiedLayerNormalization", [x, b.weight("w", 64)], "n", epsilon=1e-5)
+    b.add_output(product(b, n, 40, "y", Form()), [])
+    session = daybreak.session(model(b))
+    with pytest.raises(
+        Exception, match=r"MatMulNBitsGroup node 'y/MatMulNBits': The norm's scale has shape \[64\]"
+    ):
+        session.run(None, {"x": np.ones((1, 2, 96), np.float32)})
+
+
 @pytest.mark.parametrize("flag", [True, False])
 def test_subgraphs(flag: bool, daybreak: Daybreak) -> None:
     """Fused inside of a branch, with values of the outer graph; what a branch reads is not absorbed outside."""

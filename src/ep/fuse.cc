@@ -157,6 +157,8 @@ std::vector<Product> Finder::ProductsOf(Value x) const {
   std::vector<Product> products;
   for (const Uses::Reader& reader : uses_.Readers(x)) {
     if (reader.input != 0 || !IsProduct(reader.node)) continue;
+    const auto k = [&](size_t n) { return View(n).Attr("K", 0); };
+    if (!products.empty() && k(reader.node) != k(products[0].node)) continue;  // wrong, as a run will tell
     if (Product product = WithBias(reader.node); uses_.IsRead(product.y)) products.push_back(product);
   }
   return products;

@@ -34,6 +34,12 @@ Fused ReadFused(Plan& p, size_t sum, float eps) {
   f.few.skip = p.In(1);
   f.few.norm = p.In(2);
   f.few.eps = p.Attr("epsilon", eps);
+  const Tensor *skip = f.few.skip, *norm = f.few.norm;
+  Check(norm == nullptr || norm->count() == q.k, "The norm's scale has shape ",
+        norm ? ToString(norm->shape) : "", ", but K = ", q.k, ".");
+  Check(skip == nullptr || q.m == 0 ||
+            (skip->count() > 0 && skip->count() % q.k == 0 && q.x->count() % skip->count() == 0),
+        "Skip ", skip ? ToString(skip->shape) : "", " does not broadcast to ", ToString(q.x->shape), ".");
   f.few.sum = p.OutCount() > sum ? p.Out(sum, q.x->shape) : nullptr;
   return f;
 }
