@@ -82,8 +82,10 @@ def main() -> None:
     if a.child:
         print(json.dumps(child(a)))
         return
+    import fresh
     import onnxruntime
 
+    load = os.getloadavg()[0]
     rows: dict[str, list[dict[str, float]]] = {"empty": [], "warm": []}
     for _ in range(a.repeat):
         with tempfile.TemporaryDirectory() as folder:
@@ -96,10 +98,11 @@ def main() -> None:
     }
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {fresh.device_of(a.library)}",
+        "load_average": round(load, 1),
         "versions": {"onnxruntime": onnxruntime.__version__},
         "library": Path(a.library).name,
-        "model": a.model.name,
+        "model": fresh.label(a.model),
         "command": "python bench/cold.py " + " ".join(["LIBRARY", a.model.name, *sys.argv[3:]]),
         "median": median,
         "results": rows,

@@ -6,6 +6,8 @@ static cache; other models get random inputs whose unknown dimensions are 1 unle
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +36,14 @@ def open_device(library: str) -> ort.OrtEpDevice:
     if not devices:
         raise SystemExit(f"{library} reports no device.")
     return devices[0]
+
+
+def device_of(library: str) -> str:
+    """The name of the device, asked in a process of its own."""
+    code = f"import fresh; print(fresh.open_device({str(Path(library).resolve())!r}).ep_metadata.get('name', ''))"
+    folder = Path(__file__).resolve().parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    return done.stdout.strip() or "a WebGPU device"
 
 
 def open_session(
@@ -121,6 +131,11 @@ class Model:
 def data_files(model: Path) -> list[Path]:
     """The model and the files beside it whose names begin like its own: its weights."""
     return sorted(p for p in model.parent.glob(model.stem + "*") if p.suffix != ".json")
+
+
+def label(model: Path) -> str:
+    """What reports call the model: its file's name, or its folder's when all files have the same one."""
+    return model.parent.name if model.stem == "model" else model.stem
 
 
 def key_values(text: str) -> dict[str, str]:

@@ -122,6 +122,7 @@ def main() -> None:
         return
     import onnxruntime
 
+    load = os.getloadavg()[0]
     for path in fresh.data_files(a.model):
         with open(path, "rb") as file:
             while file.read(64 << 20):
@@ -137,10 +138,11 @@ def main() -> None:
     median = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {fresh.device_of(a.library)}",
+        "load_average": round(load, 1),
         "versions": {"onnxruntime": onnxruntime.__version__},
         "library": Path(a.library).name,
-        "model": a.model.name,
+        "model": fresh.label(a.model),
         "command": "python bench/load.py " + " ".join(["LIBRARY", a.model.name, *sys.argv[3:]]),
         "median": median,
         "results": rows,

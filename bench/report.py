@@ -6,6 +6,7 @@ usage: python bench/report.py
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,54 @@ def software(data: dict[str, Any]) -> str:
     )
 
 
+def named(kind: str) -> list[dict[str, Any]]:
+    """The results of bench/load.py or bench/cold.py: every file whose name has `kind` in it."""
+    return [load(path.name) for path in sorted(RESULTS.glob(f"*-{kind}*.json"))]
+
+
+def sources(found: list[dict[str, Any]]) -> str:
+    lines = [f"- {source(data).strip()} Load average {data['load_average']}." for data in found]
+    return "\n".join(lines) + "\n"
+
+
+def where(data: dict[str, Any]) -> str:
+    plugin = "Daybreak" if "daybreak" in data["library"] else "peer"
+    return f"{data['machine'].split(', ', 1)[1]} | {data['model']} | {plugin}"
+
+
+def loading(found: list[dict[str, Any]]) -> str:
+    lines = [
+        "| device | model | | load | rate | host memory | mapped file | GPU memory | weights and cache |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for data in found:
+        m = data["median"]
+        host = (m["anonymous_peak_bytes"] - m["anonymous_before_bytes"]) / 2**20
+        needed = (m["file_bytes"] + m["cache_bytes"]) / 2**20
+        gpu = m["gpu_bytes"] / 2**20
+        lines.append(
+            f"| {where(data)} | {m['load_s']:.2f} s | {m['gb_s']:.2f} GB/s | +{host:.0f} MiB | "
+            f"{m['mapped_peak_bytes'] / 2**20:,.0f} MiB | {gpu:,.0f} MiB | {needed:,.0f} MiB |"
+        )
+    return (
+        "\n".join(lines)
+        + "\n\nHost memory is the peak of anonymous memory above what the process had before; "
+        "GPU memory is what is in use after a prompt and a token. A software device keeps GPU memory in RAM: "
+        "its rate is bounded by how fast the machine hands out pages.\n"
+    )
+
+
+def first_runs(found: list[dict[str, Any]]) -> str:
+    phases = ("session", "first", "second", "first_token", "second_token")
+    lines = ["| device | model | | caches | session | first run | second | first token | second |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for data in found:
+        for state, m in data["median"].items():
+            times = " | ".join(f"{m[p]:.3f} s" if p in m else "-" for p in phases)
+            lines.append(f"| {where(data)} | {state} | {times} |")
+    return "\n".join(lines) + "\n"
+
+
 def plot(data: dict[str, Any]) -> str:
     """Bars of decode speed with capture, Daybreak beside the peer, legible on light and dark pages."""
     rows = {(r["model"], r["ep"]): r["decode_tok_s"] for r in data["results"] if r["capture"]}
@@ -117,6 +166,12 @@ def plot(data: dict[str, Any]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
+def section(
+    title: str, found: list[dict[str, Any]], table: Callable[[list[dict[str, Any]]], str]
+) -> list[str]:
+    return [title, sources(found), table(found)] if found else []
+
+
 def main() -> None:
     llm, matmul = load("h100-llm.json"), load("h100-matmul.json")
     lavapipe = load("lavapipe-smollm2.json")
@@ -134,6 +189,8 @@ def main() -> None:
         "## SmolLM2-135M-Instruct on the software device, tokens/s\n",
         source(lavapipe),
         software(lavapipe),
+        *section("## Loading a model\n", named("load"), loading),
+        *section("## The first runs of a process\n", named("cold"), first_runs),
         LIMITS,
     ]
     (ROOT / "docs" / "performance.md").write_text("\n".join(sections))
