@@ -58,7 +58,7 @@ bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
 }
 
 // Workgroups that keep a GPU of matrix units busy, and K below which a slice does not repay its sum.
-constexpr int64_t kBusy = 190;
+constexpr int64_t kBusy = 256;
 constexpr uint32_t kSlice = 2048;
 
 // Large tiles only where they, or slices of a long K, are enough to fill a GPU. `sliceable`: K may be

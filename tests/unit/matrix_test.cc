@@ -86,7 +86,7 @@ TEST(Matrix, FusedProductsAreOneDispatch) {
         const Dispatch& d = Only(plan, "gemm_matrix");
         EXPECT_EQ(plan.dispatches.size(), 2u);
         if (n == 3072) {
-          EXPECT_EQ(d.grid.x, gated ? 4 * 48 : 4 * (48 + 2 * 9)) << "tiles of 128 x 128, and of 128 x 64";
+          EXPECT_EQ(d.grid.x, gated ? 4 * 96 : 4 * (48 + 2 * 9)) << "tiles of 128 x 64";
         }
       }
 }
@@ -107,7 +107,7 @@ TEST(Matrix, SlicesOfKFillTheDevice) {
       plan.Add(DType::kF16, {kK, kN});
     }
     RunRow(quantised ? "MatMulNBits" : "MatMul", plan);
-    EXPECT_EQ(Only(plan, "gemm_matrix").grid.x, 4 * 16 * 3) << "three slices of each tile of 128 x 128";
+    EXPECT_EQ(Only(plan, "gemm_matrix").grid.x, 4 * 16 * 4) << "four slices of each tile of 128 x 128";
     EXPECT_EQ(Only(plan, "gemm_matrix_sum").grid.x, kM * kN / 256);
   }
 }
