@@ -22,7 +22,7 @@ namespace daybreak {
 struct DeviceOptions {
   bool validation = false;               // WebGPU validation of each call (slow; for development)
   bool robustness = false;               // clamp shader accesses to the binding
-  uint32_t max_pending_dispatches = 64;  // dispatches in one submit
+  uint32_t max_pending_dispatches = 32;  // dispatches in one submit
   uint64_t max_binding = 0;              // lower limit for one storage binding; 0: the adapter's
   uint64_t memory_limit = 0;             // bytes of GPU memory that may be in use; 0: no limit
   std::string cache_dir;                 // pipelines on disk; empty: the default folder, "off": none
