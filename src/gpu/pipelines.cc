@@ -11,6 +11,7 @@ namespace daybreak {
 namespace {
 
 constexpr size_t kMostOfAModel = 512;
+constexpr size_t kMostInBackground = 6;
 
 // Lines with numbers, for the message of a shader that does not compile.
 std::string Numbered(const std::string& text) {
@@ -50,7 +51,7 @@ BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Recipe& recipe) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id)
+Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id, bool here)
     : id(pipeline_id), recipe(std::move(given)), gpu_(gpu) {
   // The module is checked before it is used: an implementation that skips validation must never see an
   // invalid one.
@@ -61,14 +62,14 @@ Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id)
   layout = MakeLayout(gpu_, recipe);
   const std::string error = scope.Close();
   if (!error.empty() || !module || !layout) FailToCompile(error);
-  Compile(module.get());
+  Compile(module.get(), here);
 }
 
 Pipeline::~Pipeline() {
   if (!done_) gpu_.Wait(future_, done_);
 }
 
-void Pipeline::Compile(WGPUShaderModule module) {
+void Pipeline::Compile(WGPUShaderModule module, bool here) {
   const WGPUBindGroupLayout layouts[] = {layout.get()};
   const auto immediate_bytes = static_cast<uint32_t>(recipe.uniform ? 0 : recipe.param_bytes);
   const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(recipe.shader), 1, layouts,
@@ -77,7 +78,7 @@ void Pipeline::Compile(WGPUShaderModule module) {
       wgpu.DeviceCreatePipelineLayout(gpu_.device.get(), &layout_descriptor));
   const WGPUComputePipelineDescriptor descriptor{
       nullptr, Str(recipe.shader), pipeline_layout.get(), {nullptr, module, Str("main"), 0, nullptr}};
-  if (!gpu_.dawn) {  // wgpu-native has no asynchronous creation
+  if (here || !gpu_.dawn) {  // wgpu-native has no asynchronous creation
     ErrorScope scope(gpu_);
     handle_ = ComputePipelineHandle(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
     error_ = scope.Close();
@@ -109,10 +110,15 @@ void Pipeline::FailToCompile(const std::string& error) const {
   Fail("Shader '", recipe.shader, "' does not compile: ", error, "\n", Numbered(recipe.text));
 }
 
-const Pipeline& Pipelines::Make(Recipe recipe) {
+// Dawn compiles on two threads. When these have enough to do, the calling thread, which would only come to
+// wait for the pipelines of a first run, compiles too.
+const Pipeline& Pipelines::Make(Recipe recipe, bool ahead) {
   const auto found = made_.find(recipe.text);
   if (found != made_.end()) return *found->second;
-  auto pipeline = std::make_unique<Pipeline>(gpu_, std::move(recipe), next_id_++);
+  std::erase_if(compiling_, [](const Pipeline* p) { return p->Ready(); });
+  const bool here = !ahead && compiling_.size() >= kMostInBackground;
+  auto pipeline = std::make_unique<Pipeline>(gpu_, std::move(recipe), next_id_++, here);
+  if (!here) compiling_.push_back(pipeline.get());
   return *made_.emplace(pipeline->recipe.text, std::move(pipeline)).first->second;
 }
 
@@ -122,7 +128,7 @@ const Pipeline& Pipelines::Get(const Dispatch& dispatch, const Segments& segment
   if (it != pipelines_.end()) return *it->second;
   Recipe recipe = RecipeOf(dispatch, segments, target_);
   Dump(recipe.shader, recipe.text);
-  const Pipeline& pipeline = Make(std::move(recipe));
+  const Pipeline& pipeline = Make(std::move(recipe), false);
   pipelines_.emplace(key, &pipeline);
   if (model != 0) Use(model, pipeline);
   return pipeline;
@@ -145,7 +151,7 @@ void Pipelines::Prepare(uint64_t model) {
   Model& known = models_[model];
   try {
     for (Recipe& recipe : LoadRecipes(cache_, KeyOfModel(model)))
-      known.used.push_back(&Make(std::move(recipe)));
+      known.used.push_back(&Make(std::move(recipe), true));
   } catch (const Error&) {  // of another version: compiled when it is needed, if it is
     known.changed = true;
   }

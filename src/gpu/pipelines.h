@@ -15,7 +15,8 @@ namespace daybreak {
 // already.
 class Pipeline {
  public:
-  Pipeline(const Gpu& gpu, Recipe recipe, uint64_t id);
+  // `here`: compiled by the calling thread when the constructor returns.
+  Pipeline(const Gpu& gpu, Recipe recipe, uint64_t id, bool here);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
 
@@ -29,7 +30,7 @@ class Pipeline {
   BindGroupLayoutHandle layout;
 
  private:
-  void Compile(WGPUShaderModule module);
+  void Compile(WGPUShaderModule module, bool here);
   [[noreturn]] void FailToCompile(const std::string& error) const;
 
   const Gpu& gpu_;
@@ -65,7 +66,8 @@ class Pipelines {
     std::vector<const Pipeline*> used;
     bool changed = false;
   };
-  const Pipeline& Make(Recipe recipe);
+  // `ahead`: nobody waits for it.
+  const Pipeline& Make(Recipe recipe, bool ahead);
   void Use(uint64_t model, const Pipeline& pipeline);
   std::string KeyOfModel(uint64_t model) const;
 
@@ -76,6 +78,7 @@ class Pipelines {
   std::unordered_map<std::string, std::unique_ptr<Pipeline>> made_;  // by their text
   std::unordered_map<PipelineKey, const Pipeline*, Hash> pipelines_;
   std::unordered_map<uint64_t, Model> models_;
+  std::vector<const Pipeline*> compiling_;
   uint64_t next_id_ = 1;
 };
 
