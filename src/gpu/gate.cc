@@ -13,24 +13,24 @@ constexpr auto kPoll = std::chrono::microseconds(50);
 
 }  // namespace
 
-// Dawn must not be entered by two threads at a time, waiting included. A thread that is alone waits in long
-// slices, as exactly as in one; once another has come to the gate, it only looks in now and then.
+// Dawn must not be entered by two threads at a time, waiting included, and wgpu-native keeps other threads
+// out while it waits. With Dawn a thread that is alone waits in long slices, as exactly as in one; once
+// another has come to the gate, and always with wgpu-native, it only looks in now and then.
 void WaitAtGate(const Gpu& gpu, Gate& gate, WGPUFuture future, const std::atomic<bool>& done) {
-  if (!gpu.dawn) {
-    const OpenGate open(gate);
-    return gpu.Wait(future, done);
-  }
-  bool alone = true;
+  bool alone = gpu.dawn;
   while (!done) {
     alone = alone && !gate.Wanted();
-    if (!alone) {
-      const OpenGate open(gate);
-      std::this_thread::sleep_for(kPoll);
+    if (!gpu.dawn) {
+      wgpu.DevicePoll(gpu.device.get(), WGPU_FALSE, nullptr);
+    } else {
+      WGPUFutureWaitInfo info{future, WGPU_FALSE};
+      const WGPUWaitStatus status = wgpu.InstanceWaitAny(gpu.instance, 1, &info, alone ? kSliceNs : 0);
+      Check(status == WGPUWaitStatus_Success || status == WGPUWaitStatus_TimedOut,
+            "Waiting for the GPU failed (WGPUWaitStatus ", status, ").");
     }
-    WGPUFutureWaitInfo info{future, WGPU_FALSE};
-    const WGPUWaitStatus status = wgpu.InstanceWaitAny(gpu.instance, 1, &info, alone ? kSliceNs : 0);
-    Check(status == WGPUWaitStatus_Success || status == WGPUWaitStatus_TimedOut,
-          "Waiting for the GPU failed (WGPUWaitStatus ", status, ").");
+    if (alone || done) continue;
+    const OpenGate open(gate);
+    std::this_thread::sleep_for(kPoll);
   }
 }
 

@@ -259,6 +259,8 @@ TEST(WebGpuLibrary, DescribesItsAdapters) {
 }
 
 TEST_F(Queue, OthersWorkWhileAThreadWaits) {
+  if (WebGpu::Load().Implementation() != "Dawn")
+    GTEST_SKIP() << "its submits take as long as the work before them";
   using Clock = std::chrono::steady_clock;
   const Tensor x = Make(DType::kF32, {1 << 20}), y = Make(DType::kF32, {1 << 20});
   const Tensor small = Upload(DType::kF32, std::vector<float>{3}), out = Make(DType::kF32, {1});
