@@ -146,6 +146,10 @@ for t in ("f32", "f16"):
     case("Attention", q, k, k, None, None, None, data([7, 3]), domain="", opset=24)
 
 x = BY_NAME["f32"]
+# More heads than a grid has workgroups along one axis.
+case("MultiHeadAttention", x(33000, 1, 16), x(33000, 3, 16), x(33000, 3, 16), num_heads=2)
+case("Attention", x(1, 2, 16), x(16, 48), x(48), None, x(2, 1, 2, 3, 8), domain="com.microsoft", num_heads=2, out=2,
+     declined="a past state is not supported")  # fmt: skip
 case(
     "Attention",
     x(1, 1, 2, 8),

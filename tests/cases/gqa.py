@@ -166,6 +166,16 @@ DECODE = (
     data([4], "i32"),
     data([5], "i32"),
 )
+# A cache that the model does not ask back.
+case(
+    "GroupQueryAttention",
+    *DECODE,
+    num_heads=4,
+    kv_num_heads=2,
+    ref=lambda *inputs, **attrs: gqa(*inputs, **attrs)[0],
+)
+case("GroupQueryAttention", *DECODE, out=3, num_heads=4, kv_num_heads=2, k_quant_type="PER_TENSOR",
+     v_quant_type="PER_TENSOR", declined="a quantised KV cache")  # fmt: skip
 case("GroupQueryAttention", *DECODE, out=3, num_heads=4, kv_num_heads=2, local_window_size=8,
      sliding_window_cache=1, declined="sliding_window_cache")  # fmt: skip
 case("GroupQueryAttention", *DECODE, out=4, num_heads=4, kv_num_heads=2, qk_output=1, declined="output_qk")

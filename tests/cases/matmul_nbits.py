@@ -70,6 +70,7 @@ for half in (False, True):
     for m, n, k in [(1, 1, 16), (1, 2, 32), (2, 288, 192), (8, 32, 1024), (100, 65, 128), (300, 96, 64)]:
         matmul_nbits(m, n, k, 4, 32, half=half)
     matmul_nbits(3, 40, 96, 4, 32, batch=(2, 4), half=half)
+    matmul_nbits(1, 40, 576, 4, 32, batch=(2, 3), half=half)
     matmul_nbits(0, 40, 96, 4, 32, half=half)
     matmul_nbits(1, 64, 4096, 4, 32, half=half)
     matmul_nbits(2, 20, 8192, 4, 32, half=half)

@@ -36,3 +36,5 @@ for t in ("f32", "f16"):
 
 case("RotaryEmbedding", f32(2, 3, 5, 4), f32(32, 2), f32(32, 2), data([[0] * 5] * 2), interleaved=2,
      declined="interleaved is 2")  # fmt: skip
+case("MRotaryEmbedding", f32(2, 5, 32), data(np.zeros((3, 2, 5))), f32(8, 8), f32(8, 8), num_heads=2,
+     mrope_section=[2, 3, 3], declined="no kernel for this operator")  # fmt: skip
