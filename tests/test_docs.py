@@ -37,6 +37,33 @@ def test_paths_exist(document: str) -> None:
     assert not missing, f"{document} names {missing}"
 
 
+def words_of(path: str) -> set[str]:
+    return set(re.findall(r"\w+", (ROOT / path).read_text()))
+
+
+def test_features_name_what_exists() -> None:
+    """Tests, variants and functions that docs/features.md names are in the files that it names beside them."""
+    rows = [
+        line.split(" | ")
+        for line in (ROOT / "docs/features.md").read_text().splitlines()
+        if line[:3] == "| #"
+    ]
+    assert len(rows) > 50
+    missing = []
+    for row in rows:
+        words: set[str] = set()
+        for name in re.findall(r"`([^`]+)`", row[2]):
+            if name.endswith((".py", ".cc")):
+                words = words_of(name if "/" in name else f"tests/unit/{name}")
+            elif name.split("[")[0] not in words:
+                missing.append(f"{row[0]}: {name}")
+        for names, file in re.findall(r"((?:`[^`]+`, )*`[^`]+`) in `(src/[^`]+)`", row[1]):
+            missing += [
+                f"{row[0]}: {n}" for n in re.findall(r"`(\w+)[^`/]*`", names) if n not in words_of(file)
+            ]
+    assert not missing, missing
+
+
 def blocks(document: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.S)
 
