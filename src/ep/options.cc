@@ -34,8 +34,8 @@ constexpr OptionDef kOptions[] = {
      "Only 0: the model has one cos/sin cache, or chooses between several itself.", "0"},
     {"maxStorageBufferBindingSize", "0", kInteger, true,
      "Upper limit in bytes for one storage binding; 0: the adapter's own limit.", "", 0, kMax},
-    {"maxNumPendingDispatches", "32", kInteger, true, "Dispatches that are handed to the GPU in one submit.",
-     "", 1, 4096},
+    {"maxNumPendingDispatches", "32", kInteger, true,
+     "Most dispatches of one submit; the first submits of a burst are shorter.", "", 1, 4096},
     {"validationMode", "disabled", kChoice, true,
      "`wgpuOnly`, `basic` and `full` let the WebGPU implementation validate each call, for development. "
      "Pipelines and "
