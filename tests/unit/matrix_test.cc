@@ -11,12 +11,12 @@
 namespace daybreak {
 namespace {
 
-DeviceInfo DeviceWithMatrices() {
+DeviceInfo DeviceWithMatrices(uint32_t m = 16, uint32_t n = 16, uint32_t k = 16) {
   DeviceInfo info;
   info.device_class = DeviceClass::kNvidia;
   info.f16 = info.subgroups = info.immediates = true;
   info.subgroup_min = info.subgroup_max = 32;
-  info.matrices = {{DType::kF16, DType::kF32, 16, 16, 16}};
+  info.matrices = {{DType::kF16, DType::kF32, m, n, k}};
   info.max_invocations = info.max_workgroup_x = 1024;
   info.workgroup_bytes = 49152;
   info.max_storage_buffers = 16;
@@ -109,6 +109,30 @@ TEST(Matrix, SlicesOfKFillTheDevice) {
     RunRow(quantised ? "MatMulNBits" : "MatMul", plan);
     EXPECT_EQ(Only(plan, "gemm_matrix").grid.x, 4 * 16 * 4) << "four slices of each tile of 128 x 128";
     EXPECT_EQ(Only(plan, "gemm_matrix_sum").grid.x, kM * kN / 256);
+  }
+}
+
+TEST(Matrix, EveryShapeOfUnitsCompiles) {
+  struct Unit {
+    uint32_t m, n, k;
+  };
+  for (const Unit& unit : {Unit{8, 8, 8}, {8, 16, 16}, {16, 8, 16}, {16, 16, 16}}) {
+    ShapePlan plan(DeviceWithMatrices(unit.m, unit.n, unit.k));
+    plan.Add(DType::kF16, {512, 256});
+    plan.Add(DType::kU8, {2048, 8, 16});
+    plan.Add(DType::kF16, {2048, 8});
+    for (const auto& [name, value] : {std::pair{"K", int64_t{256}},
+                                      {"N", int64_t{2048}},
+                                      {"bits", int64_t{4}},
+                                      {"block_size", int64_t{32}}})
+      plan.attrs.Set(name, value);
+    RunRow("MatMulNBits", plan);
+    Only(plan, "gemm_matrix");
+    ShapePlan dense(DeviceWithMatrices(unit.m, unit.n, unit.k));
+    dense.Add(DType::kF16, {512, 256});
+    dense.Add(DType::kF16, {256, 2048});
+    RunRow("MatMul", dense);
+    Only(dense, "gemm_matrix");
   }
 }
 
