@@ -1,7 +1,8 @@
-// B of gemm_matrix as up to three block-quantised matrices [n][blocks][BLOCK * BITS / 8 bytes] of the same K, and results.
-//   w, scales, zeros?, bias?, y; TWO: w1, ...; THREE: w2, ...; GATED: the second matrix has no y
-//   consts: BITS, BITS_2, BITS_4, BITS_8, BLOCK (no shorter than DEPTH), WORDS (of a load), TWO_LOADS, ZEROS_U8, ZEROS_T
+// B of gemm_matrix as quantised matrices (lib/nbits_weights.wgsl), and results. GATED: the second matrix has no y.
+//   consts: BITS_2, BITS_4, BITS_8, BLOCK (no shorter than what a thread stages), WORDS (of a load), TWO_LOADS, MORE_Y (y1)
 //   params: n1 (columns of the second and third matrix), tiles1 (of them), blocks
+#include "lib/nbits_weights.wgsl"
+
 struct Place {
   matrix: u32,
   slice: u32,
@@ -57,77 +58,6 @@ fn source_of(place: Place, tid: u32) -> Source {
 #endif
 }
 
-fn load_words(matrix: u32, at: u32) -> w_t {
-#if TWO
-  if (matrix == 1u) { return w1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return w2[at]; }
-#endif
-  return w[at];
-}
-
-fn load_scale(matrix: u32, at: u32) -> f16 {
-#if TWO
-  if (matrix == 1u) { return scales1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return scales2[at]; }
-#endif
-  return scales[at];
-}
-
-fn load_bias(matrix: u32, at: u32) -> f32 {
-#if BIAS
-#if TWO
-  if (matrix == 1u) { return bias1_get(at); }
-#endif
-#if THREE
-  if (matrix == 2u) { return bias2_get(at); }
-#endif
-  return bias_get(at);
-#else
-  return 0.0;
-#endif
-}
-
-#if ZEROS_U8
-fn zeros_word(matrix: u32, at: u32) -> u32 {
-#if TWO
-  if (matrix == 1u) { return zeros1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return zeros2[at]; }
-#endif
-  return zeros[at];
-}
-#endif
-#if ZEROS_T
-fn zeros_value(matrix: u32, at: u32) -> f16 {
-#if TWO
-  if (matrix == 1u) { return f16(zeros1_get(at)); }
-#endif
-#if THREE
-  if (matrix == 2u) { return f16(zeros2_get(at)); }
-#endif
-  return f16(zeros_get(at));
-}
-#endif
-
-fn zero_point(s: Source, block: u32) -> f16 {
-#if ZEROS_U8
-  let bit = block * BITS;
-  let byte = s.column * ((params.blocks * BITS + 7u) / 8u) + bit / 8u;
-  return f16((zeros_word(s.matrix, byte / 4u) >> (8u * (byte % 4u) + bit % 8u)) & MASK);
-#else
-#if ZEROS_T
-  return zeros_value(s.matrix, s.column * params.blocks + block);
-#else
-  return f16(1u << (BITS - 1u));
-#endif
-#endif
-}
-
 fn b_load(s: Source, k0: u32) -> Octets {
   var v = Octets();
   let k = k0 + s.k;
@@ -136,8 +66,8 @@ fn b_load(s: Source, k0: u32) -> Octets {
 #if TWO_LOADS
   v.v1 = load_words(s.matrix, at + 1u);
 #endif
-  v.scale = load_scale(s.matrix, s.column * params.blocks + k / BLOCK);
-  v.zero = zero_point(s, k / BLOCK);
+  v.scale = f16(load_scale(s.matrix, s.column * params.blocks + k / BLOCK));
+  v.zero = f16(zero_point(s.matrix, s.column, k / BLOCK));
   return v;
 }
 
@@ -157,14 +87,6 @@ fn octet(v: Octets, low: u32, high: u32) -> vec4<u32> {
   if (BITS == 8u) { return vec4(pair(low, v), pair(low >> 16u, v), pair(high, v), pair(high >> 16u, v)); }
   return vec4(pair(low, v), pair(low >> (2u * BITS), v), pair(low >> (4u * BITS % 32u), v), pair(low >> (6u * BITS % 32u), v));
 }
-
-#if BITS_2
-#if WIDE
-fn word(v: w_t, i: u32) -> u32 { return v[i]; }
-#else
-fn word(v: w_t, i: u32) -> u32 { return v; }
-#endif
-#endif
 
 fn b_stage(v: Octets, tid: u32) {
   let at = tid * B_ITEMS;

@@ -1,45 +1,7 @@
 // What the kernels of few rows read and write: one of up to three weights.
+#include "lib/nbits_weights.wgsl"
+
 const RUN = WORDS * Q_PER_WORD;  // weights a load; never crosses a block
-
-#if WIDE
-fn word(v: w_t, i: u32) -> u32 { return v[i]; }
-#else
-fn word(v: w_t, i: u32) -> u32 { return v; }
-#endif
-
-fn load_words(matrix: u32, at: u32) -> w_t {
-#if TWO
-  if (matrix == 1u) { return w1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return w2[at]; }
-#endif
-  return w[at];
-}
-
-fn load_scale(matrix: u32, at: u32) -> f32 {
-#if TWO
-  if (matrix == 1u) { return scales1_get(at); }
-#endif
-#if THREE
-  if (matrix == 2u) { return scales2_get(at); }
-#endif
-  return scales_get(at);
-}
-
-fn load_bias(matrix: u32, at: u32) -> f32 {
-#if BIAS
-#if TWO
-  if (matrix == 1u) { return bias1_get(at); }
-#endif
-#if THREE
-  if (matrix == 2u) { return bias2_get(at); }
-#endif
-  return bias_get(at);
-#else
-  return 0.0;
-#endif
-}
 
 fn store(matrix: u32, at: u32, v: f32) {
 #if TWO
@@ -51,38 +13,4 @@ fn store(matrix: u32, at: u32, v: f32) {
   if (matrix == 2u) { y2_put(at, v); return; }
 #endif
   y_put(at, v);
-}
-
-#if ZEROS_U8
-fn zeros_word(matrix: u32, at: u32) -> u32 {
-#if TWO
-  if (matrix == 1u) { return zeros1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return zeros2[at]; }
-#endif
-  return zeros[at];
-}
-#endif
-
-// The zero point of a block of a weight, in units of q.
-fn zero_point(matrix: u32, column: u32, block: u32) -> f32 {
-#if ZEROS_U8
-  let bit = block * BITS;
-  let byte = column * ((params.blocks * BITS + 7u) / 8u) + bit / 8u;
-  return f32((zeros_word(matrix, byte / 4u) >> (8u * (byte % 4u) + bit % 8u)) & ((1u << BITS) - 1u));
-#else
-#if ZEROS_T
-  let at = column * params.blocks + block;
-#if TWO
-  if (matrix == 1u) { return zeros1_get(at); }
-#endif
-#if THREE
-  if (matrix == 2u) { return zeros2_get(at); }
-#endif
-  return zeros_get(at);
-#else
-  return f32(1u << (BITS - 1u));
-#endif
-#endif
 }
