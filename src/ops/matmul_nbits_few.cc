@@ -174,16 +174,17 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   const uint32_t most = std::min(1024u, device.max_invocations);
   const uint32_t units = Elements(q) / 8;
   const uint32_t load_bytes = units * (q.x->type == DType::kF16 ? 16 : 24) + 8;
-  const uint32_t sum_bytes = 4 * most / sg * 5 * t.rows;
+  const uint32_t sum_bytes = 4 * most / 8 * 5 * t.rows;  // teams have 8 lanes or more
   t.chunk = std::max(std::bit_ceil(runs), sg);
-  while (t.chunk > sg && t.chunk * t.rows * load_bytes + sum_bytes > device.workgroup_bytes) t.chunk /= 2;
+  while (t.chunk > 8 && t.chunk * t.rows * load_bytes + sum_bytes > device.workgroup_bytes) t.chunk /= 2;
   t.wg = std::clamp(t.chunk * units, 256u, most);
   t.lanes = std::min(t.lanes, t.chunk);
-  // As many columns as leave two workgroups to each core: one prepares x while another multiplies.
+  // As many columns as leave two workgroups to each core, so that one prepares x while another multiplies.
+  // Several rows read more of x than of the weights, and share it between columns.
   const uint32_t weights = few.gated() ? 2 : 1;
   const auto groups = [&](uint32_t results) { return columns / weights / results * t.lanes / t.wg; };
   const int64_t cores = nvidia ? 132 : 32;
-  t.columns = weights * (groups(2) >= 2 * cores - 8 ? 2 : 1);
+  t.columns = weights * (t.rows > 1 || groups(2) >= 2 * cores - 8 ? 2 : 1);
   if (!few.gated() && runs >= 4 * t.lanes && groups(4) >= cores - 4) t.columns = 4;
   const int64_t fill = nvidia ? 98304 : 16384;
   while (columns / t.columns * t.lanes < fill && t.lanes < std::min({runs, t.wg, t.chunk})) t.lanes *= 2;
