@@ -2,6 +2,8 @@
 // ends here.
 #pragma once
 
+#include <limits>
+
 #include "core/op.h"
 
 namespace daybreak {
@@ -45,6 +47,25 @@ struct NewRows {
   const Tensor *k_past = nullptr, *v_past = nullptr;  // the caches' past, where they are other memory
   float eps = 0;
 };
+
+// How far the scores of an output have come; each stage includes those before it.
+enum class ScoreStage : uint8_t {
+  kProduct,  // scale * q * k
+  kCapped,   // softcap
+  kMasked,   // bias, causality, window
+  kSoftmax,  // probabilities; a sink takes its part
+};
+
+// An output of the scores.
+struct ScoreOutput {
+  const Tensor* y = nullptr;  // [batch, heads, seq, keys]; nullptr: none
+  ScoreStage stage = ScoreStage::kMasked;
+  float hidden = 0;  // kMasked: of keys that causality, window or length hide
+  float masked = -std::numeric_limits<float>::infinity();  // kMasked: where the bias is -infinity
+};
+
+// Writes scores of the problem that Attend takes.
+void Scores(Plan& plan, const Attention& a, const ScoreOutput& out);
 
 // Issues the dispatches. Rows that see no key give 0.
 void Attend(Plan& plan, const Attention& attention);

@@ -7,6 +7,9 @@ namespace daybreak {
 namespace {
 
 enum Input { kQuery, kKey, kValue, kMask, kPastKey, kPastValue, kLengths };
+enum { kMaskedMode = 2, kSoftmaxMode = 3 };  // of qk_matmul_output_mode, whose values are those of ScoreStage
+
+float LowestOf(DType type) { return type == DType::kF16 ? -65504.0f : std::numeric_limits<float>::lowest(); }
 
 void OnnxAttention(Plan& p) {
   const Tensor* q_in = p.In(kQuery);
@@ -56,17 +59,30 @@ void OnnxAttention(Plan& p) {
   }
   AddMasks(p, masks, a);
   Attend(p, a);
+  ScoreOutput scores{.y = p.Out(3, {q.batch, q.heads, q.rows, keys}),
+                     .stage = ScoreStage{static_cast<uint8_t>(p.Attr("qk_matmul_output_mode", 0))},
+                     .hidden = LowestOf(q_in->type)};
+  if (masks.mask || masks.lengths) scores.masked = scores.hidden;
+  Scores(p, a, scores);
+}
+
+std::string DeclinesScores(const NodeView& node) {
+  const int64_t mode = node.Attr("qk_matmul_output_mode", 0);
+  if (mode < 0 || mode > kSoftmaxMode)
+    return Join("attribute 'qk_matmul_output_mode' is ", mode, ", not 0 to 3");
+  if (mode == kMaskedMode && node.Has(kLengths) && node.Has(kMask) && node.in[kMask].type != DType::kBool)
+    return "output 'qk_matmul_output' of mode 2 is not supported with a float attn_mask and "
+           "'nonpad_kv_seqlen'";
+  return "";
 }
 
 std::string Declines(const NodeView& node) {
-  if (node.HasOut(3)) return "output 'qk_matmul_output' is not supported";
   if (node.Has(kMask) && node.in[kMask].type != DType::kBool && node.in[kMask].type != DType::kF32 &&
       node.in[kMask].type != DType::kF16)
     return "an integer attn_mask is not supported";
-  constexpr size_t kNonpad = 6;
-  if (node.Attr("is_causal", 0) != 0 && node.Has(kNonpad))
+  if (node.Attr("is_causal", 0) != 0 && node.Has(kLengths))
     return "is_causal together with the input 'nonpad_kv_seqlen' is not supported";
-  return "";
+  return node.HasOut(3) ? DeclinesScores(node) : "";
 }
 
 const Register ops{{.name = "Attention",

@@ -12,10 +12,11 @@ namespace {
 
 enum Input { kQuery, kKey, kValue, kPastKey, kPastValue, kSeqlens, kTotal, kCos, kSin, kIds, kBias, kSink };
 enum { kQNorm = 14, kKNorm = 15 };
+enum { kAfterSoftmax = 2 };  // of attribute qk_output; 1: before
 
 struct Gqa {
   const Tensor *q, *k, *v, *past_k, *past_v, *seqlens, *cos, *sin, *ids, *bias, *sink, *q_norm, *k_norm;
-  const Tensor *out, *k_cache, *v_cache;
+  const Tensor *out, *k_cache, *v_cache, *scores;
   int64_t batch, seq, kv_seq, heads, kv_heads, head;
   int64_t capacity;  // rows of the caches
   int64_t keys;      // most key rows of a batch entry
@@ -137,6 +138,7 @@ Gqa Read(Plan& p) {
   ReadCaches(p, g);
   CheckExtras(g);
   g.out = p.Out(0, {g.batch, g.seq, g.heads * g.head});
+  g.scores = p.Out(3, {g.batch, g.heads, g.seq, g.keys});
   return g;
 }
 
@@ -254,14 +256,27 @@ void GroupQueryAttention(Plan& p) {
   const float eps = p.Attr("qk_norm_epsilon", 1e-6f);
   Attention a = Problem(p, g);
   const NewRows rows = RowsOf(g, eps);
-  // A kernel that appends as it goes must see every row of new caches.
-  const bool fills = !g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0);
+  // A kernel that appends as it goes must see every row of new caches, and leaves no rotated query for
+  // scores.
+  const bool fills = !g.scores && (!g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0));
   if (fills && !ForcesTile() && Decode(p, a, &rows)) return;
   if (const Tensor* q_new = Append(p, g, eps)) {
     a.q = q_new;
     a.q_at = a.out_at;
   }
   Attend(p, a);
+  const bool softmax = p.Attr("qk_output", 0) == kAfterSoftmax;
+  Scores(p, a, {.y = g.scores, .stage = softmax ? ScoreStage::kSoftmax : ScoreStage::kMasked, .hidden = 0});
+}
+
+std::string DeclinesScores(const NodeView& node) {
+  const int64_t wanted = node.Attr("qk_output", 0);
+  if (wanted < 0 || wanted > kAfterSoftmax)
+    return Join("attribute 'qk_output' is ", wanted, ", not 0, 1 or 2");
+  if ((wanted != 0) != node.HasOut(3)) return "one of attribute 'qk_output' and output 'output_qk' is absent";
+  if (wanted != 0 && node.capture)
+    return "graph capture needs shapes that do not depend on 'total_sequence_length', as that of 'output_qk'";
+  return "";
 }
 
 std::string Declines(const NodeView& node) {
@@ -277,7 +292,7 @@ std::string Declines(const NodeView& node) {
     return Join("rotation while appending binds 9 buffers; the device takes ",
                 node.device->max_storage_buffers);
   if (node.Attr("sliding_window_cache", 0) != 0) return "attribute 'sliding_window_cache' is not supported";
-  if (node.Attr("qk_output", 0) != 0 || node.HasOut(3)) return "output 'output_qk' is not supported";
+  if (std::string reason = DeclinesScores(node); !reason.empty()) return reason;
   if (node.Has(kQNorm) != node.Has(kKNorm)) return "one of 'q_norm_weight' and 'k_norm_weight' is absent";
   for (const char* flag : {"do_rotary", "rotary_interleaved"})
     if (const int64_t v = node.Attr(flag, 0); v != 0 && v != 1)

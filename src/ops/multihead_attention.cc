@@ -1,4 +1,6 @@
 // MultiHeadAttention and Attention of com.microsoft.
+#include <limits>
+
 #include "ops/attention_inputs.h"
 #include "ops/gemm.h"
 
@@ -14,6 +16,7 @@ struct Parts {
   const Tensor* mask =
       nullptr;  // i32: [batch] key lengths, or 0 where a key is padding, [batch, (seq,) keys]
   const Tensor* score_bias = nullptr;
+  const Tensor* scores = nullptr;  // output: scaled products plus bias and masks
 };
 
 // x [batch, rows, heads, parts, size], part i of it.
@@ -64,6 +67,10 @@ void Run(Plan& p, const Parts& in, const Tensor* out) {
   }
   AddMasks(p, masks, a);
   Attend(p, a);
+  // Causality adds the lowest f32, which is -infinity in f16.
+  const bool narrow = in.scores && in.scores->type == DType::kF16;
+  using Limits = std::numeric_limits<float>;
+  Scores(p, a, {.y = in.scores, .hidden = narrow ? -Limits::infinity() : Limits::lowest()});
 }
 
 void MultiHeadAttention(Plan& p) {
@@ -92,13 +99,13 @@ void MultiHeadAttention(Plan& p) {
   const Tensor* out = p.Out(0, {in.q.batch, in.q.rows, heads * in.v.size});
   in.present_k = p.Out(1, {in.q.batch, heads, rows, in.k.size});
   in.present_v = p.Out(2, {in.q.batch, heads, rows, in.v.size});
+  in.scores = p.Out(3, {in.q.batch, heads, in.q.rows, rows});
   Run(p, in, out);
 }
 
 std::string DeclinesMha(const NodeView& node) {
   if (node.Has(8) || node.Has(9))
     return "inputs 'past_sequence_length' and 'cache_indirection' are not supported";
-  if (node.HasOut(3)) return "output 'qk' is not supported";
   if (node.Has(4) && (!node.in[4].has_shape || (node.in[4].shape.size() == 1 && node.in[0].has_shape &&
                                                 node.in[4].shape[0] != node.in[0].shape[0])))
     return "a key_padding_mask of this shape is not supported";
@@ -162,7 +169,7 @@ std::string DeclinesAttention(const NodeView& node) {
 const Register ops{
     {.domain = "com.microsoft",
      .name = "MultiHeadAttention",
-     .types = "T: f32 f16; M: i32",
+     .types = "T: f32 f16; QK: f32 f16; M: i32",
      .plan = MultiHeadAttention,
      .declines = DeclinesMha},
     {.domain = "com.microsoft",

@@ -170,6 +170,7 @@ class Case:
     symbolic: bool
     nodes: list[onnx.NodeProto] | None
     options: dict[str, str]
+    types: dict[int, str]
     family: str = ""
     id: str = ""
 
@@ -199,6 +200,7 @@ def case(
     symbolic: bool = False,  # every dimension of every input is declared as unknown
     nodes: list[onnx.NodeProto] | None = None,  # a graph from x0, x1, ... to y0, y1, ... instead
     options: dict[str, str] | None = None,  # provider options
+    types: dict[int, str] | None = None,  # of outputs whose type ONNX Runtime cannot infer: {3: "f16"}
     id: str = "",
     **attrs: Any,
 ) -> None:
@@ -223,7 +225,7 @@ def case(
     for version in [opset] if opset is None or isinstance(opset, int) else opset:
         one = Case(op, args, attrs, domain, version or NEWEST, mask, tol, atol, why, ref, oracle,
                    shared or {}, bind or bool(shared), declined, perf, symbolic, nodes,
-                   options or {}, family)  # fmt: skip
+                   options or {}, types or {}, family)  # fmt: skip
         one.id = id or _describe(one, explicit_opset=version is not None)
         _CASES.append(one)
 
@@ -238,6 +240,7 @@ def _describe(c: Case, explicit_opset: bool) -> str:
         parts.append(f"{name}={text}".replace(" ", "")[:40])
     if not all(c.out) or len(c.out) > 1:
         parts.append("out=" + "".join(str(int(o)) for o in c.out))
+    parts += [f"y{i}:{t}" for i, t in c.types.items()]
     parts += [f"{k}={v}" for k, v in c.options.items()]
     parts += ["shared"] * bool(c.shared) + ["bind"] * (c.bind and not c.shared) + ["symbolic"] * c.symbolic
     parts += ["declined"] * bool(c.declined) + [f"opset{c.opset}"] * explicit_opset

@@ -145,17 +145,66 @@ for t in ("f32", "f16"):
         case("Attention", new, new, new, x(seq, seq + past), old, old, domain="", out=3)
     case("Attention", q, k, k, None, None, None, data([7, 3]), domain="", opset=24)
 
+    # --- Scores of MultiHeadAttention: scaled products plus bias and masks; hidden by causality: the lowest f32.
+    q, k, qk = x(2, 4, 64), x(2, 6, 64), {"num_heads": 4, "out": (1, 0, 0, 1)}
+    for score_type in ("f32", "f16"):
+        qk["types"] = {3: score_type}
+        qk["oracle"] = "f32"
+        case("MultiHeadAttention", q, k, k, **qk)
+        case("MultiHeadAttention", q, k, k, None, None, x(2, 1, 4, 6), scale=0.4, **qk)
+        case("MultiHeadAttention", q, k, k, None, lengths(6, 3), **qk)
+        case(
+            "MultiHeadAttention", q, k, k, None, padding(2, 6), x(1, 4, 4, 6), mask_filter_value=-500.0, **qk
+        )
+        case("MultiHeadAttention", q, q, q, None, lengths(4, 3), unidirectional=1, **qk)
+        case("MultiHeadAttention", x(2, 70, 24), x(2, 133, 24), x(2, 133, 40), **qk)
+        for seq, past in [(1, 7), (3, 40)]:
+            new, old = x(2, seq, 64), x(2, 4, past, 16)
+            args = (new, new, new, None, None, None, old, old)
+            case("MultiHeadAttention", *args, **{**qk, "out": 4}, unidirectional=1)
+    # --- Scores of Attention (ONNX): product, softcap, mask, softmax.
+    q, k, old = x(2, 4, 5, 16), x(2, 4, 7, 16), x(2, 4, 3, 16)
+    some = data([[(s + t) % 3 != 0 and s != 2 for t in range(7)] for s in range(5)], "bool")
+    infinite = data([[-np.inf if (s + t) % 3 == 0 else 0.25 * t for t in range(7)] for s in range(5)], t)
+    for mode in range(4):
+        qk = {"domain": "", "out": (1, 0, 0, 1), "qk_matmul_output_mode": mode}
+        if t == "f16" and mode == 2:  # what the masks hide has the lowest value of the type
+            qk |= {
+                "oracle": "cpu",
+                "tol": 5e-3,
+                "atol": 5e-3,
+                "why": "the CPU EP rounds probabilities to f16",
+            }
+        for opset in (23, 24):
+            case("Attention", q, k, k, opset=opset, **qk)
+            case("Attention", q, k, k, some, softcap=0.5, opset=opset, **qk)
+        case("Attention", q, k, k, x(2, 1, 5, 7), softcap=1.5, scale=0.6, **qk)
+        case("Attention", q, k, k, infinite, **qk)
+        case("Attention", q, k, k, some, is_causal=1, **qk)
+        case("Attention", x(1, 70, 48), x(1, 133, 24), x(1, 133, 10), q_num_heads=4, kv_num_heads=2, **qk)
+        case("Attention", q, q, q, None, old, old, **{**qk, "out": 4}, is_causal=1, softcap=2.0)
+        case("Attention", q, k, k, None, None, None, data([7, 3]), **qk)
+        case("Attention", q, k, k, some, None, None, data([7, 3]), **qk)
+
 x = BY_NAME["f32"]
 # More heads than a grid has workgroups along one axis.
 case("MultiHeadAttention", x(33000, 1, 16), x(33000, 3, 16), x(33000, 3, 16), num_heads=2)
+case("MultiHeadAttention", x(33000, 1, 16), x(33000, 3, 16), x(33000, 3, 16), num_heads=2, out=(1, 0, 0, 1),
+     types={3: "f32"})  # fmt: skip
 case("Attention", x(1, 2, 16), x(16, 48), x(48), None, x(2, 1, 2, 3, 8), domain="com.microsoft", num_heads=2, out=2,
      declined="a past state is not supported")  # fmt: skip
+q, qk = x(1, 1, 2, 8), {"domain": "", "out": (1, 0, 0, 1)}
+case("Attention", q, q, q, qk_matmul_output_mode=4, declined="qk_matmul_output_mode", **qk)
 case(
     "Attention",
-    x(1, 1, 2, 8),
-    x(1, 1, 2, 8),
-    x(1, 1, 2, 8),
-    domain="",
-    out=(1, 0, 0, 1),
-    declined="qk_matmul_output",
+    q,
+    q,
+    q,
+    x(2, 2),
+    None,
+    None,
+    data([2]),
+    qk_matmul_output_mode=2,
+    declined="nonpad_kv_seqlen",
+    **qk,
 )

@@ -45,6 +45,7 @@ def gqa(q, k, v, past_k, past_v, seqlens, total, *rest, num_heads, kv_num_heads,
         q, k = turn(q), turn(k) if k.shape[1] else k
     capacity = max(int(np.ravel(total)[0]), past_k.shape[2] if past_k is not None else 0)
     out = np.zeros_like(q)
+    scores = np.zeros((batch, num_heads, seq, int(np.ravel(total)[0])))
     present = np.zeros((2, batch, kv_num_heads, capacity, q.shape[-1]))
     for b in range(batch):
         for i, (old, new) in enumerate(((past_k, k), (past_v, v))):
@@ -57,11 +58,15 @@ def gqa(q, k, v, past_k, past_v, seqlens, total, *rest, num_heads, kv_num_heads,
             extra = sink[h] if sink is not None else 0.0 if a.get("smooth_softmax") == 1 else None
             line = None if bias is None else bias[b % len(bias), h % bias.shape[1]]
             keys, values = present[:, b, h // (num_heads // kv_num_heads), : lengths[b]]
-            out[b, :, h] = attend(q[b, :, h], keys, values, pasts[b], line, extra, a)
-    return out.reshape(batch, seq, -1), present[0], present[1]
+            before, p = softmax(q[b, :, h], keys, pasts[b], line, extra, a)
+            out[b, :, h] = p @ values
+            scores[b, h, :, : len(keys)] = before if a.get("qk_output") == 1 else p
+    outputs = out.reshape(batch, seq, -1), present[0], present[1]
+    return (*outputs, scores) if a.get("qk_output") else outputs
 
 
-def attend(q, keys, values, past, bias, extra, a):
+def softmax(q, keys, past, bias, extra, a):
+    """Scores before softmax, 0 where they are masked, and probabilities."""
     scores = q @ keys.T * (a.get("scale") or q.shape[-1] ** -0.5)
     if a.get("softcap"):
         scores = a["softcap"] * np.tanh(scores / a["softcap"])
@@ -72,10 +77,11 @@ def attend(q, keys, values, past, bias, extra, a):
     if a.get("local_window_size", -1) > 0:
         visible &= t > position - a["local_window_size"]
     scores = np.where(visible, scores, -np.inf)
+    before = np.where(visible, scores, 0)
     if extra is not None:
         scores = np.concatenate([scores, np.full((len(q), 1), extra)], axis=1)
     p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return (p / p.sum(axis=1, keepdims=True))[:, : len(keys)] @ values
+    return before, (p / p.sum(axis=1, keepdims=True))[:, : len(keys)]
 
 
 def add(dtype: str, heads: int, kv_heads: int, head: int, seq: int, past: int, *, capacity: int = 0,
@@ -99,7 +105,7 @@ def add(dtype: str, heads: int, kv_heads: int, head: int, seq: int, past: int, *
     while args[-1] is None:
         args.pop()
     numpy = numpy or norms or bool(capacity) or attrs.get("causal", 1) == 0
-    case("GroupQueryAttention", *args, out=3, num_heads=heads, kv_num_heads=kv_heads,
+    case("GroupQueryAttention", *args, out=4 if "qk_output" in attrs else 3, num_heads=heads, kv_num_heads=kv_heads,
          ref=functools.partial(gqa, shared=bool(capacity)) if numpy else None,
          shared={1: 3, 2: 4} if capacity else None, **attrs)  # fmt: skip
 
@@ -152,6 +158,24 @@ for t in ("f32", "f16"):
     # Layers that share another layer's cache bring no new keys.
     for seq, lengths in [(1, [30]), (7, [30]), (40, [64]), (1, [20, 12, 33])]:
         add(t, 4, 2, 32, seq, 0, lengths=lengths, capacity=64, kv_seq=0, **ROPE)
+    # Scores as an output, before and after softmax: 0 where masked, and behind the keys of an entry.
+    for stage in (1, 2):
+        qk = {"qk_output": stage}
+        for seq, past in [(1, 0), (5, 0), (1, 70), (6, 70), (130, 0)]:
+            add(t, 4, 2, 32, seq, past, **qk, **ROPE)
+        for seq, past in [(9, 0), (1, 20)]:
+            add(t, 3, 1, 40, seq, past, packed=True, **qk)
+            add(t, 4, 2, 32, seq, past, softcap=1.5, scale=3.0, **qk)
+            add(t, 4, 2, 32, seq, past, local_window_size=4, **qk)
+            add(t, 4, 2, 32, seq, past, local_window_size=4, sink=True, softcap=2.0, **qk, **ROPE)
+            add(t, 4, 2, 32, seq, past, smooth_softmax=1, **qk)
+            add(t, 4, 2, 32, seq, past, bias=(1, 4), softcap=2.0, **qk, **ROPE)
+            add(t, 4, 2, 32, seq, past, causal=0, **qk)
+            add(t, 4, 2, 64, seq, past, norms=True, **qk, **ROPE)
+            add(t, 9, 3, 64, seq, past, capacity=64, **qk, **ROPE)
+        add(t, 2, 1, 16, 12, 0, lengths=[5, 12, 9], numpy=True, **qk, **ROPE)
+        add(t, 2, 1, 16, 1, 11, lengths=[5, 12, 9], numpy=True, **qk, **ROPE)
+        add(t, 4, 2, 32, 7, 0, lengths=[30], capacity=64, kv_seq=0, **qk, **ROPE)
     # Products of queries and keys beyond the range of f16.
     add(t, 4, 2, 64, 20, 0, scale=100.0)
     add(t, 4, 2, 64, 1, 20, scale=100.0)
@@ -178,4 +202,7 @@ case("GroupQueryAttention", *DECODE, out=3, num_heads=4, kv_num_heads=2, k_quant
      v_quant_type="PER_TENSOR", declined="a quantised KV cache")  # fmt: skip
 case("GroupQueryAttention", *DECODE, out=3, num_heads=4, kv_num_heads=2, local_window_size=8,
      sliding_window_cache=1, declined="sliding_window_cache")  # fmt: skip
-case("GroupQueryAttention", *DECODE, out=4, num_heads=4, kv_num_heads=2, qk_output=1, declined="output_qk")
+case("GroupQueryAttention", *DECODE, out=3, num_heads=4, kv_num_heads=2, qk_output=1, declined="output_qk")
+case("GroupQueryAttention", *DECODE, out=4, num_heads=4, kv_num_heads=2, qk_output=3, declined="qk_output")
+case("GroupQueryAttention", *DECODE, out=4, num_heads=4, kv_num_heads=2, qk_output=1,
+     options={"enableGraphCapture": "1"}, declined="output_qk")  # fmt: skip

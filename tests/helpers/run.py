@@ -46,8 +46,9 @@ def to_proto(x: np.ndarray, name: str) -> TensorProto:
     return numpy_helper.from_array(x, name)
 
 
-def build_model(case: Case, inputs: Sequence[np.ndarray | None]) -> bytes:
-    """The case as a model from x0, x1, ... to y0, y1, ... ; `inputs` give types and initialisers."""
+def build_model(case: Case, inputs: Sequence[np.ndarray | None], wide: bool = False) -> bytes:
+    """The case as a model from x0, x1, ... to y0, y1, ... ; `inputs` give types and initialisers. `wide`: declared
+    types of outputs are widened as the oracle widens inputs."""
     infos, initialisers, names = [], [], []
     for i, (arg, x) in enumerate(zip(case.args, inputs, strict=True)):
         if arg is None or x is None:
@@ -63,10 +64,13 @@ def build_model(case: Case, inputs: Sequence[np.ndarray | None]) -> bytes:
     nodes = case.nodes or [
         helper.make_node(case.op, names, outputs, name="node", domain=case.domain, **case.attrs)
     ]
-    # Outputs carry no type: ONNX Runtime infers it from the operator's schema.
-    graph = helper.make_graph(
-        nodes, "case", infos, [onnx.ValueInfoProto(name=y) for y in outputs if y], initialisers
-    )
+    # Outputs carry no type but those of `types`: ONNX Runtime infers it from the operator's schema.
+    results = [onnx.ValueInfoProto(name=y) for y in outputs if y]
+    for i, name in case.types.items():
+        numpy_type = widen(np.empty(0, DTYPES[name][1]), case.oracle if wide else "").dtype
+        result = helper.make_tensor_value_info(f"y{i}", DTYPES[NAME_OF[numpy_type]][0], None)
+        results[sum(case.out[:i])] = result
+    graph = helper.make_graph(nodes, "case", infos, results, initialisers)
     opsets = [helper.make_opsetid("", case.opset), helper.make_opsetid("com.microsoft", 1)]
     model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return model
@@ -231,7 +235,7 @@ def reference(case: Case, inputs: Sequence[np.ndarray | None]) -> list[np.ndarra
         result = case.ref(*wide, **case.attrs)
         return [np.asarray(r) for r in (result if isinstance(result, tuple) else (result,))]
     used = [None if x is None else widen(x, case.oracle) for x in inputs]
-    return run_plain(cpu_session(build_model(case, used)), feeds_of(case, used))
+    return run_plain(cpu_session(build_model(case, used, wide=True)), feeds_of(case, used))
 
 
 def check_output(case: Case, index: int, got: np.ndarray, want: np.ndarray) -> str:

@@ -2,8 +2,8 @@
 //   consts: CAUSAL, WINDOW, SOFTCAP, BIAS, SINK, SINK_INPUT (bool)    lists: bias_stride (batch, head, row)    params: softcap, window
 const LOWEST = -3.4028234663852886e38;  // the score of a pair that the mask removes; its probability is 0
 
-// `raw` is the scaled product of query row s of `head` with key t; query s is at position past + s, keys end at `end`.
-fn score_of(raw: f32, b: u32, head: u32, s: u32, t: u32, past: u32, end: u32) -> f32 {
+// Query row s is at position past + s, keys end at `end`.
+fn sees(s: u32, t: u32, past: u32, end: u32) -> bool {
   var visible = t < end;
 #if CAUSAL
   visible = visible && t <= past + s;
@@ -11,13 +11,25 @@ fn score_of(raw: f32, b: u32, head: u32, s: u32, t: u32, past: u32, end: u32) ->
 #if WINDOW
   visible = visible && t + params.window > past + s;
 #endif
-  if (!visible) { return LOWEST; }
+  return visible;
+}
+
+// `raw` is the scaled product of query row s of `head` with key t.
+fn unmasked(raw: f32, b: u32, head: u32, s: u32, t: u32) -> f32 {
   var score = raw;
 #if SOFTCAP
   score = params.softcap * tanh(clamp(score / params.softcap, -20.0, 20.0));
 #endif
 #if BIAS
   score += f32(bias[b * bias_stride_at(0u) + head * bias_stride_at(1u) + s * bias_stride_at(2u) + t]);
+#endif
+  return score;
+}
+
+fn score_of(raw: f32, b: u32, head: u32, s: u32, t: u32, past: u32, end: u32) -> f32 {
+  if (!sees(s, t, past, end)) { return LOWEST; }
+  let score = unmasked(raw, b, head, s, t);
+#if BIAS
   if (score < LOWEST) { return LOWEST; }
 #endif
   return max(score, -3.3e38);
