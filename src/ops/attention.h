@@ -2,8 +2,6 @@
 // ends here.
 #pragma once
 
-#include <limits>
-
 #include "core/op.h"
 
 namespace daybreak {
@@ -61,7 +59,6 @@ struct ScoreOutput {
   const Tensor* y = nullptr;  // [batch, heads, seq, keys]; nullptr: none
   ScoreStage stage = ScoreStage::kMasked;
   float hidden = 0;  // kMasked: of keys that causality, window or length hide
-  float masked = -std::numeric_limits<float>::infinity();  // kMasked: where the bias is -infinity
 };
 
 // Writes scores of the problem that Attend takes.

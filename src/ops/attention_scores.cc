@@ -36,8 +36,7 @@ void Scores(Plan& p, const Attention& a, const ScoreOutput& out) {
                         {"keys", U32(a.keys)},
                         {"past", U32(a.past)},
                         {"scale", ScaleOf(a)},
-                        {"hidden", out.stage == ScoreStage::kSoftmax ? 0.0f : out.hidden},
-                        {"masked", out.masked}},
+                        {"hidden", out.stage == ScoreStage::kSoftmax ? 0.0f : out.hidden}},
              .grid = {rows}};
   AddScoreParts(d, stage);
   p.Run(d);

@@ -1,9 +1,9 @@
 // The scores of attention as an output of their own; a workgroup takes one query row of one head.
 //   q, k, seqlens?, bias?, sink? -> y [batch, heads, seq, keys]    V: f32 or vec4<f32>, the vector of q and k
 //   D: vectors of a head; SOFTMAX: probabilities, 0 where a pair is masked; otherwise scores, `hidden` where
-//   lib/attention_keys hides a key and `masked` where the bias is infinitely negative
+//   causality, window or length hide a key
 //   lists (vectors): q_stride, k_stride (batch, head, row, first)
-//   params: rows (batch * heads * seq), heads, group, seq, keys, past, scale, hidden, masked
+//   params: rows (batch * heads * seq), heads, group, seq, keys, past, scale, hidden
 #include "lib/attention_keys.wgsl"
 #include "lib/attention_score.wgsl"
 
@@ -72,8 +72,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       let score = score_of(raw, b, head, s, t, keys.past, keys.end);
       value = select(exp(score - all.x) * share, 0.0, score == LOWEST);
 #else
-      let score = unmasked(raw, b, head, s, t);
-      value = select(score, params.masked, score < LOWEST);
+      value = unmasked(raw, b, head, s, t);
 #endif
     }
     y_put(row * params.keys + t, value);
