@@ -13,7 +13,7 @@ constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst
 constexpr size_t kMaxDeferred = 4096;
 constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
-constexpr size_t kLeastStaged = 1 << 20;   // bytes above which a write goes through our own staging memory
+constexpr size_t kLeastStaged = 1 << 20;    // bytes above which a write goes through our own staging memory
 constexpr size_t kReadChunk = 64 << 20;
 
 struct Done {

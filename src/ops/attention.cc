@@ -54,9 +54,9 @@ float ScaleOf(const Attention& a) {
 void AddScoreParts(Dispatch& d, const Attention& a) {
   const bool sink = a.sink != nullptr || a.smooth;
   for (const Const& c :
-       {Const{"CAUSAL", a.causal}, Const{"WINDOW", a.window > 0}, Const{"SOFTCAP", a.softcap > 0},
-        Const{"BIAS", a.bias != nullptr}, Const{"SINK", sink}, Const{"SINK_INPUT", a.sink != nullptr},
-        Const{"SEQLENS", a.seqlens != nullptr}})
+       {Const{"CAUSAL", a.causal}, Const{"LAST_SEES_ALL", a.last_sees_all}, Const{"WINDOW", a.window > 0},
+        Const{"SOFTCAP", a.softcap > 0}, Const{"BIAS", a.bias != nullptr}, Const{"SINK", sink},
+        Const{"SINK_INPUT", a.sink != nullptr}, Const{"SEQLENS", a.seqlens != nullptr}})
     d.consts.push_back(c);
   if (a.seqlens) d.in.push_back({"seqlens", a.seqlens});
   if (a.bias) d.in.push_back({"bias", a.bias});

@@ -22,6 +22,7 @@ struct Attention {
   int64_t head = 0, v_head = 0;     // sizes of a head
   const Tensor* seqlens = nullptr;  // i32 [batch]: key rows - 1; queries are then the last rows
   bool causal = false;              // query s sees keys up to past + s
+  bool last_sees_all = false;       // but the last one every key
   int64_t past = 0;                 // keys before the first query; with seqlens max(keys - seq, 0)
   int64_t window = 0;               // > 0: only the last `window` of the keys that causality leaves
   float scale = 0;                  // of scores; 0: 1 / sqrt(head)

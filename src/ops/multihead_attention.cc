@@ -29,6 +29,7 @@ void Run(Plan& p, const Parts& in, const Tensor* out) {
   const int64_t k_first = in.q.heads * in.q.size;
   const Tensor* kv_bias = in.kv_bias ? in.bias : nullptr;
   const Heads q = Joined(p, in.q, nullptr, in.bias, 0, nullptr);
+  const int64_t past = in.past_k ? in.past_k->shape[2] : 0;
   const Heads k = Joined(p, in.k, in.past_k, kv_bias, k_first, in.present_k);
   const Heads v = Joined(p, in.v, in.past_v, kv_bias, k_first + in.k.heads * in.k.size, in.present_v);
   Check(
@@ -51,7 +52,9 @@ void Run(Plan& p, const Parts& in, const Tensor* out) {
               .head = q.size,
               .v_head = v.size,
               .causal = p.Attr("unidirectional", 0) != 0,
-              .past = std::max<int64_t>(0, k.rows - q.rows),
+              // As the CPU EP has it, whose mask of the last query is empty.
+              .last_sees_all = k.rows > past + q.rows,
+              .past = past,
               .scale = p.Attr("scale", 0.0f)};
   Masks masks{.bias = in.score_bias, .hidden = p.Attr("mask_filter_value", -10000.0f)};
   if (in.mask) {

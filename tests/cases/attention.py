@@ -70,6 +70,10 @@ for t in ("f32", "f16"):
     for bias in [(2, 4), (1, 4), (2, 1), (1, 1)]:
         case("MultiHeadAttention", q, k, k, None, None, x(*bias, 4, 6), num_heads=4)
     case("MultiHeadAttention", q, q, q, num_heads=4, unidirectional=1)
+    for seq, keys in [(3, 5), (1, 5), (5, 3), (70, 90)]:  # the last query sees every key
+        case(
+            "MultiHeadAttention", x(2, seq, 32), x(2, keys, 32), x(2, keys, 32), num_heads=4, unidirectional=1
+        )
     case("MultiHeadAttention", x(2, 5, 2, 3, 16), num_heads=2, ref=packed_qkv)
     case("MultiHeadAttention", x(2, 4, 32), x(2, 5, 2, 2, 16), num_heads=2, ref=packed_kv)
     case("MultiHeadAttention", x(2, 4, 32), x(2, 2, 5, 16), x(2, 2, 5, 16), num_heads=2)

@@ -1,5 +1,5 @@
 // Which keys a run of query rows can see.
-//   consts: SEQLENS, CAUSAL, WINDOW (bool)    params: seq, keys, past (without SEQLENS), window
+//   consts: SEQLENS, CAUSAL, WINDOW, LAST_SEES_ALL (bool)    params: seq, keys, past (without SEQLENS), window
 struct Keys {
   past: u32,   // position of the first query row
   begin: u32,  // keys [begin, end) are seen by some row
@@ -15,7 +15,8 @@ fn keys_of(b: u32, first: u32, last: u32) -> Keys {
   var r = Keys(params.past, 0u, params.keys);
 #endif
 #if CAUSAL
-  r.end = min(r.end, r.past + last + 1u);
+  let end = min(r.end, r.past + last + 1u);
+  r.end = select(end, r.end, LAST_SEES_ALL && last + 1u == params.seq);
 #endif
 #if WINDOW
   r.begin = min(max(r.past + first + 1u, params.window) - params.window, r.end);

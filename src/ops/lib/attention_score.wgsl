@@ -1,12 +1,12 @@
 // What becomes of a raw score: cap, bias and mask, the same in every attention kernel.
-//   consts: CAUSAL, WINDOW, SOFTCAP, BIAS, SINK, SINK_INPUT (bool)    lists: bias_stride (batch, head, row)    params: softcap, window
+//   consts: CAUSAL, LAST_SEES_ALL (the last query, of params.seq), WINDOW, SOFTCAP, BIAS, SINK, SINK_INPUT (bool)    lists: bias_stride (batch, head, row)    params: softcap, window
 const LOWEST = -3.4028234663852886e38;  // the score of a pair that the mask removes; its probability is 0
 
 // Query row s is at position past + s, keys end at `end`.
 fn sees(s: u32, t: u32, past: u32, end: u32) -> bool {
   var visible = t < end;
 #if CAUSAL
-  visible = visible && t <= past + s;
+  visible = visible && (t <= past + s || (LAST_SEES_ALL && s + 1u == params.seq));
 #endif
 #if WINDOW
   visible = visible && t + params.window > past + s;
