@@ -94,6 +94,7 @@ struct Launch {
   const MatrixConfig& unit;
   Tile tile;
   Extent extent;
+  uint32_t b_items;  // octets of B that a thread stages
   Dispatch dispatch;
 };
 
@@ -101,7 +102,7 @@ Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slic
   const MatrixConfig& unit = *ConfigOf(p.Device());
   const uint32_t threads = 4 * p.Device().subgroup_size();
   const Tile tile = TileOf(unit, threads, e, slices);
-  Launch launch{unit, tile, e, {}};
+  Launch launch{unit, tile, e, tile.n(unit) * tile.depth / 8 / threads, {}};
   launch.dispatch = {.shader = "gemm_matrix",
                      .consts = {{"WG", threads},
                                 {"ROWS", tile.rows},
@@ -112,7 +113,7 @@ Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slic
                                 {"MK", unit.k},
                                 {"DEPTH", tile.depth},
                                 {"A_ITEMS", tile.m(unit) * tile.depth / 8 / threads},
-                                {"B_ITEMS", tile.n(unit) * tile.depth / 8 / threads},
+                                {"B_ITEMS", launch.b_items},
                                 {"WHOLE_K", e.k % tile.depth == 0},
                                 {"SLICED", tile.slices > 1}},
                      .in = {{"a", a, 4, View::kWords}},
@@ -126,46 +127,6 @@ Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slic
 
 void Add(Dispatch& d, std::initializer_list<Const> consts) {
   for (const Const& c : consts) d.consts.push_back(c);
-}
-
-bool HasTypedZeros(const NbitsWeight& w) { return w.zeros && IsFloat(w.zeros->type); }
-
-// The weights in place of B. A thread stages B_ITEMS octets of a column.
-void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t items, bool whole_n) {
-  const NbitsProduct& q = few.first;
-  const uint32_t words = std::min(4u, items * q.bits / 4);  // u32 of a load
-  const bool two = few.more[0].w != nullptr;
-  Add(d, {{"DENSE", false},
-          {"B_ALONG_N", false},
-          {"GATED", few.gated()},
-          {"TWO", two},
-          {"THREE", few.more[1].w != nullptr},
-          {"MORE_Y", two && !few.gated()},
-          {"BIAS", q.weight.bias != nullptr},
-          {"BITS", q.bits},
-          {"BITS_2", q.bits == 2},
-          {"BITS_4", q.bits == 4},
-          {"BITS_8", q.bits == 8},
-          {"BLOCK", q.block},
-          {"WIDE", words > 1},
-          {"WORDS", words},
-          {"TWO_LOADS", items * q.bits / 4 > 4},
-          {"ZEROS_U8", q.weight.zeros && !HasTypedZeros(q.weight)},
-          {"ZEROS_T", HasTypedZeros(q.weight)}});
-  if (few.gated()) Add(d, {{"ACTIVATE", Code{few.activate}}});
-  constexpr const char* kNames[3][5] = {{"w", "scales", "zeros", "bias", "y"},
-                                        {"w1", "scales1", "zeros1", "bias1", "y1"},
-                                        {"w2", "scales2", "zeros2", "bias2", "y2"}};
-  const NbitsWeight* weights[] = {&q.weight, &few.more[0], &few.more[1]};
-  for (size_t i = 0; i < 3; ++i) {
-    const NbitsWeight& w = *weights[i];
-    if (w.w == nullptr) continue;
-    d.in.push_back({kNames[i][0], w.w, words, View::kWords});
-    d.in.push_back({kNames[i][1], w.scales});
-    if (w.zeros) d.in.push_back({kNames[i][2], w.zeros, 1, HasTypedZeros(w) ? View::kTyped : View::kWords});
-    if (w.bias) d.in.push_back({kNames[i][3], w.bias});
-    if (w.y) d.out.push_back({kNames[i][4], w.y, whole_n ? 4u : 1u, whole_n ? View::kWords : View::kTyped});
-  }
 }
 
 struct Sum {
@@ -214,18 +175,9 @@ bool FitsMatrixUnits(const DeviceInfo& device, const Product& q) {
 
 bool FitsMatrixUnits(const DeviceInfo& device, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
-  if (few.more[1].w != nullptr && few.more[1].n != few.more[0].n) return false;
-  uint32_t bindings = 1;
-  for (const NbitsWeight* w : {&q.weight, &few.more[0], &few.more[1]}) {
-    if (w->w == nullptr) continue;
-    if ((w->zeros == nullptr) != (q.weight.zeros == nullptr) ||
-        HasTypedZeros(*w) != HasTypedZeros(q.weight) || (w->bias == nullptr) != (q.weight.bias == nullptr))
-      return false;
-    bindings += 2 + (w->zeros != nullptr) + (w->bias != nullptr) + (w->y != nullptr);
-  }
   return q.x->type == DType::kF16 && q.weight.y->type == DType::kF16 &&
          q.weight.scales->type == DType::kF16 && q.k % kStep == 0 && q.block >= kStep &&
-         bindings <= device.max_storage_buffers && Fits(device, ExtentOf(few));
+         NbitsWeightsFit(device, few, 1) && Fits(device, ExtentOf(few));
 }
 
 void MultiplyOnMatrixUnits(Plan& p, const Product& q) {
@@ -272,9 +224,17 @@ void MultiplyOnMatrixUnits(Plan& p, const NbitsFew& few) {
     product.first.weight.y = Parts(p, launch);
     product.first.weight.bias = nullptr;
   }
-  Add(d, {{"WHOLE_N", whole_n}});
+  const uint32_t words = launch.b_items * q.bits / 4;  // u32 that a thread stages
+  Add(d, {{"DENSE", false},
+          {"WHOLE_N", whole_n},
+          {"B_ALONG_N", false},
+          {"MORE_Y", few.more[0].w != nullptr && !few.gated()},
+          {"BITS_2", q.bits == 2},
+          {"BITS_4", q.bits == 4},
+          {"BITS_8", q.bits == 8},
+          {"TWO_LOADS", words > 4}});
+  AddNbitsWeights(d, product, std::min(4u, words), whole_n ? 4 : 1, whole_n ? View::kWords : View::kTyped);
   const uint32_t tile_n = launch.tile.n(launch.unit), columns = few.gated() ? tile_n / 2 : tile_n;
-  AddWeights(d, product, tile_n * launch.tile.depth / 8 / (4 * p.Device().subgroup_size()), whole_n);
   const uint32_t tiles = CeilDiv(n, columns), tiles1 = few.gated() ? 0 : CeilDiv(n1, columns);
   for (const Param& param :
        {Param{"n", n}, {"n1", n1}, {"tiles_n", tiles}, {"tiles1", tiles1}, {"blocks", q.blocks()}})

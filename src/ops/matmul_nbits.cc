@@ -12,26 +12,11 @@ uint32_t NbitsProduct::load_words() const { return std::min(4u, block * bits / 3
 
 namespace {
 
-Dispatch Common(const NbitsProduct& q, const char* shader) {
-  const NbitsWeight& w = q.weight;
-  const uint32_t words = q.load_words();
-  const bool typed_zeros = w.zeros && IsFloat(w.zeros->type);
-  const bool x4 = q.k % 4 == 0;
-  Dispatch d{.shader = shader,
-             .consts = {{"BITS", q.bits},
-                        {"BLOCK", q.block},
-                        {"WORDS", words},
-                        {"WIDE", words > 1},
-                        {"X4", x4},
-                        {"ZEROS_U8", w.zeros && !typed_zeros},
-                        {"ZEROS_T", typed_zeros},
-                        {"BIAS", w.bias != nullptr}},
-             .in = {{"x", q.x, x4 ? 4u : 1u}, {"w", w.w, words, View::kWords}, {"scales", w.scales}},
-             .out = {{"y", w.y}},
-             .params = {{"m", q.m}, {"k", q.k}, {"n", w.n}, {"blocks", q.blocks()}}};
-  if (w.zeros) d.in.push_back({"zeros", w.zeros, 1, typed_zeros ? View::kTyped : View::kWords});
-  if (w.bias) d.in.push_back({"bias", w.bias});
-  return d;
+// Whether a weight has zero points, and of which kind.
+enum class Zeros { kNone, kBytes, kFloats };
+Zeros ZerosOf(const NbitsWeight& w) {
+  if (w.zeros == nullptr) return Zeros::kNone;
+  return IsFloat(w.zeros->type) ? Zeros::kFloats : Zeros::kBytes;
 }
 
 void Few(Plan& p, const NbitsProduct& q) { RunNbitsFew(p, {.first = q}); }
@@ -39,12 +24,19 @@ void Few(Plan& p, const NbitsProduct& q) { RunNbitsFew(p, {.first = q}); }
 void Tile(Plan& p, const NbitsProduct& q) {
   const auto tiles = [&](uint32_t side) { return int64_t{CeilDiv(q.m, side)} * CeilDiv(q.weight.n, side); };
   const uint32_t span = tiles(128) >= 96 ? 2 : 1;  // large tiles only where they fill a GPU
-  Dispatch d = Common(q, "gemm_tile");
-  for (const Const& c : {Const{"NBITS", true}, {"SPAN", span}, {"A_ALONG_M", false}, {"B_ALONG_N", false}})
-    d.consts.push_back(c);
-  d.params.push_back({"tiles_m", CeilDiv(q.m, 64 * span)});
-  d.params.push_back({"tiles_n", CeilDiv(q.weight.n, 64 * span)});
-  d.grid = {tiles(64 * span)};
+  const bool x4 = q.k % 4 == 0;
+  Dispatch d{
+      .shader = "gemm_tile",
+      .consts = {{"NBITS", true}, {"SPAN", span}, {"A_ALONG_M", false}, {"B_ALONG_N", false}, {"X4", x4}},
+      .in = {{"x", q.x, x4 ? 4u : 1u}},
+      .params = {{"m", q.m},
+                 {"k", q.k},
+                 {"n", q.weight.n},
+                 {"blocks", q.blocks()},
+                 {"tiles_m", CeilDiv(q.m, 64 * span)},
+                 {"tiles_n", CeilDiv(q.weight.n, 64 * span)}},
+      .grid = {tiles(64 * span)}};
+  AddNbitsWeights(d, {.first = q}, q.load_words());
   p.Run(d);
 }
 
@@ -98,6 +90,52 @@ const Register ops{
 };
 
 }  // namespace
+
+void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view) {
+  constexpr struct {
+    const char *w, *scales, *zeros, *bias, *y;
+  } kNames[] = {{"w", "scales", "zeros", "bias", "y"},
+                {"w1", "scales1", "zeros1", "bias1", "y1"},
+                {"w2", "scales2", "zeros2", "bias2", "y2"}};
+  const NbitsProduct& q = few.first;
+  const NbitsWeight* weights[] = {&q.weight, &few.more[0], &few.more[1]};
+  const Zeros zeros = ZerosOf(q.weight);
+  for (size_t i = 0; i < 3; ++i) {
+    const NbitsWeight& m = *weights[i];
+    if (m.w == nullptr) continue;
+    d.in.push_back({kNames[i].w, m.w, words, View::kWords});
+    d.in.push_back({kNames[i].scales, m.scales});
+    if (m.zeros)
+      d.in.push_back({kNames[i].zeros, m.zeros, 1, zeros == Zeros::kFloats ? View::kTyped : View::kWords});
+    if (m.bias) d.in.push_back({kNames[i].bias, m.bias});
+    if (i == 0 || !few.gated()) d.out.push_back({kNames[i].y, m.y, y_width, y_view});
+  }
+  for (const Const& c : {Const{"BITS", q.bits},
+                         {"BLOCK", q.block},
+                         {"WORDS", words},
+                         {"WIDE", words > 1},
+                         {"ZEROS_U8", zeros == Zeros::kBytes},
+                         {"ZEROS_T", zeros == Zeros::kFloats},
+                         {"BIAS", q.weight.bias != nullptr},
+                         {"GATED", few.gated()},
+                         {"THREE", few.more[1].w != nullptr},
+                         {"TWO", few.more[0].w != nullptr}})
+    d.consts.push_back(c);
+  if (few.gated()) d.consts.push_back({"ACTIVATE", Code{few.activate}});
+}
+
+bool NbitsWeightsFit(const DeviceInfo& device, const NbitsFew& few, uint64_t others) {
+  const NbitsWeight& first = few.first.weight;
+  uint64_t bindings = others;
+  for (const NbitsWeight* w : {&first, &few.more[0], &few.more[1]}) {
+    if (w->w == nullptr) continue;
+    if ((w->bias != nullptr) != (first.bias != nullptr) || ZerosOf(*w) != ZerosOf(first)) return false;
+    bindings += device.bindings(w->w->bytes()) + 1 + (w->bias != nullptr) + (w->zeros != nullptr);
+    bindings += w == &first || !few.gated();  // y
+  }
+  if (few.more[1].w != nullptr && few.more[0].n != few.more[1].n) return false;
+  return bindings <= device.max_storage_buffers;
+}
 
 void MultiplyNbits(Plan& p, const NbitsProduct& product) {
   if (product.m != 0 && product.weight.n != 0) RunVariant(p, product, kVariants);

@@ -45,10 +45,18 @@ struct NbitsFew {
   bool gated() const { return activate != nullptr; }
 };
 
+// Adds the weights of a product and what goes with them, in loads of `words` u32 and with results of
+// `y_width` elements, and the constants of lib/nbits_weights.wgsl; GATED, and ACTIVATE with it.
+void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width = 1,
+                     View y_view = View::kTyped);
+// True when one dispatch can take the weights: either all or none have biases and zero points, which are of
+// one kind, the second and third have one shape, and with `others` bindings they are not more than the device
+// has.
+bool NbitsWeightsFit(const DeviceInfo& device, const NbitsFew& few, uint64_t others);
+
 // Rows that one dispatch of RunNbitsFew shares the weights between.
 inline constexpr uint32_t kNbitsFewRows = 8;
-// Not when weights differ in whether they have biases or zero points (or their kind), when the second and
-// third have different shapes, or when the device cannot bind so many tensors.
+// The weights must fit (NbitsWeightsFit), and a norm takes rows in steps of four.
 bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few);
 void RunNbitsFew(Plan& p, const NbitsFew& few);
 

@@ -60,46 +60,6 @@ uint32_t Fold(const DeviceInfo& device, const Tile& t) {
   return size == 0 ? 1 : std::min(t.lanes, size);
 }
 
-// Whether a weight has zero points, and of which kind; the kernel takes one kind for all.
-enum class Zeros { kNone, kBytes, kFloats };
-Zeros ZerosOf(const NbitsWeight& w) {
-  if (w.zeros == nullptr) return Zeros::kNone;
-  return IsFloat(w.zeros->type) ? Zeros::kFloats : Zeros::kBytes;
-}
-
-void AddWeights(Dispatch& d, const NbitsFew& few, uint32_t words) {
-  constexpr struct {
-    const char *w, *scales, *zeros, *bias, *y;
-  } kNames[] = {{"w", "scales", "zeros", "bias", "y"},
-                {"w1", "scales1", "zeros1", "bias1", "y1"},
-                {"w2", "scales2", "zeros2", "bias2", "y2"}};
-  const NbitsProduct& q = few.first;
-  const NbitsWeight* weights[] = {&q.weight, &few.more[0], &few.more[1]};
-  const Zeros zeros = ZerosOf(q.weight);
-  for (size_t i = 0; i < 3; ++i) {
-    const NbitsWeight& m = *weights[i];
-    if (m.w == nullptr) continue;
-    d.in.push_back({kNames[i].w, m.w, words, View::kWords});
-    d.in.push_back({kNames[i].scales, m.scales});
-    if (m.zeros)
-      d.in.push_back({kNames[i].zeros, m.zeros, 1, zeros == Zeros::kFloats ? View::kTyped : View::kWords});
-    if (m.bias) d.in.push_back({kNames[i].bias, m.bias});
-    if (i == 0 || !few.gated()) d.out.push_back({kNames[i].y, m.y});
-  }
-  for (const Const& c : {Const{"BITS", q.bits},
-                         {"BLOCK", q.block},
-                         {"WORDS", words},
-                         {"WIDE", words > 1},
-                         {"ZEROS_U8", zeros == Zeros::kBytes},
-                         {"ZEROS_T", zeros == Zeros::kFloats},
-                         {"BIAS", q.weight.bias != nullptr},
-                         {"GATED", few.gated()},
-                         {"THREE", few.more[1].w != nullptr},
-                         {"TWO", few.more[0].w != nullptr}})
-    d.consts.push_back(c);
-  if (few.gated()) d.consts.push_back({"ACTIVATE", Code{few.activate}});
-}
-
 // `x8`: eight f16 a load, as words.
 void AddRows(Dispatch& d, const NbitsFew& few, bool x8) {
   const uint32_t width = few.first.k % 4 == 0 ? 4 : 1;
@@ -136,7 +96,7 @@ Dispatch Common(const char* shader, const NbitsFew& few, uint32_t rows, uint32_t
                         {"eps", few.eps}},
              .grid = {int64_t{row_tiles} * (tiles + (three ? 2 : 1) * tiles1)}};
   AddRows(d, few, x8);
-  AddWeights(d, few, words);
+  AddNbitsWeights(d, few, words);
   return d;
 }
 
@@ -215,17 +175,8 @@ void RunDot(Plan& p, const NbitsFew& few) {
 }  // namespace
 
 bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few) {
-  const NbitsWeight& first = few.first.weight;
-  uint64_t bindings =
-      2 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr);  // x and y, too
-  for (const NbitsWeight* w : {&first, &few.more[0], &few.more[1]}) {
-    if (w->w == nullptr) continue;
-    if ((w->bias != nullptr) != (first.bias != nullptr) || ZerosOf(*w) != ZerosOf(first)) return false;
-    bindings += device.bindings(w->w->bytes()) + 1 + (w->bias != nullptr) + (w->zeros != nullptr);
-    bindings += w != &first && !few.gated();
-  }
-  if (few.more[1].w != nullptr && few.more[0].n != few.more[1].n) return false;
-  return bindings <= device.max_storage_buffers && (few.norm == nullptr || few.first.k % 4 == 0);
+  const uint64_t others = 1 + (few.skip != nullptr) + (few.norm != nullptr) + (few.sum != nullptr);
+  return NbitsWeightsFit(device, few, others) && (few.norm == nullptr || few.first.k % 4 == 0);
 }
 
 void RunNbitsFew(Plan& p, const NbitsFew& few) {
