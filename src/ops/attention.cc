@@ -67,6 +67,21 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
   if (a.window > 0) d.params.push_back({"window", U32(a.window)});
 }
 
+void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
+  const int64_t group = a.heads / a.kv_heads;
+  const int64_t tiles = CeilDiv(a.seq * group, rows);
+  for (const Param& param : {Param{"tiles", U32(tiles)},
+                             {"group", U32(group)},
+                             {"kv_heads", U32(a.kv_heads)},
+                             {"seq", U32(a.seq)},
+                             {"keys", U32(a.keys)},
+                             {"past", U32(a.past)},
+                             {"scale", ScaleOf(a)}})
+    d.params.push_back(param);
+  d.grid = {tiles * a.kv_heads * a.batch};
+  AddScoreParts(d, a);
+}
+
 bool ForcesTile() { return IsForced("attention_tile") || IsForced("attention_tile_staged"); }
 
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
@@ -76,8 +91,6 @@ void Attend(Plan& p, const Attention& a) {
   if (!ForcesTile() && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());
-  const int64_t group = a.heads / a.kv_heads;
-  const int64_t tiles = CeilDiv<int64_t>(a.seq * group, tile.rows);
   Dispatch d{.shader = "attention_tile",
              .consts = {{"WG", tile.wg},
                         {"BM", tile.rows},
@@ -93,16 +106,8 @@ void Attend(Plan& p, const Attention& a) {
              .params = {{"q_stride", InVectors(a.q_at, width)},
                         {"k_stride", InVectors(a.k_at, width)},
                         {"v_stride", InVectors(a.v_at, width)},
-                        {"y_stride", InVectors(a.out_at, width)},
-                        {"tiles", U32(tiles)},
-                        {"group", U32(group)},
-                        {"kv_heads", U32(a.kv_heads)},
-                        {"seq", U32(a.seq)},
-                        {"keys", U32(a.keys)},
-                        {"past", U32(a.past)},
-                        {"scale", ScaleOf(a)}},
-             .grid = {tiles * a.kv_heads * a.batch}};
-  AddScoreParts(d, a);
+                        {"y_stride", InVectors(a.out_at, width)}}};
+  AddRowTiles(d, a, tile.rows);
   p.Run(d);
 }
 

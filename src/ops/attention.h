@@ -83,6 +83,9 @@ float ScaleOf(const Attention& a);
 
 // Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl.
 void AddScoreParts(Dispatch& d, const Attention& a);
+// A workgroup for each tile of `rows` query rows of a kv head's group, with the parameters of the problem and
+// the parts of scores.
+void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows);
 
 // True when a test or tuning asks for the tile kernel ("attention_tile" or "attention_tile_staged",
 // core/variant.h).

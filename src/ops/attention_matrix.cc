@@ -40,8 +40,6 @@ bool AttendWithMatrices(Plan& p, const Attention& a) {
   const uint32_t keys = 32;  // 64 leave room for fewer workgroups on a core
   if (WorkgroupBytes(a.head, keys) > device.workgroup_bytes) return false;
 
-  const int64_t group = a.heads / a.kv_heads;
-  const int64_t tiles = CeilDiv<int64_t>(a.seq * group, kRows);
   Dispatch d{.shader = "attention_matrix",
              .consts = {{"H8", U32(a.head / 8)},
                         {"BN", keys},
@@ -54,16 +52,8 @@ bool AttendWithMatrices(Plan& p, const Attention& a) {
              .params = {{"q_stride", InVectors(a.q_at, 8)},
                         {"k_stride", InVectors(a.k_at, 8)},
                         {"v_stride", InVectors(a.v_at, 8)},
-                        {"y_stride", InVectors(a.out_at, 4)},
-                        {"tiles", U32(tiles)},
-                        {"group", U32(group)},
-                        {"kv_heads", U32(a.kv_heads)},
-                        {"seq", U32(a.seq)},
-                        {"keys", U32(a.keys)},
-                        {"past", U32(a.past)},
-                        {"scale", ScaleOf(a)}},
-             .grid = {tiles * a.kv_heads * a.batch}};
-  AddScoreParts(d, a);
+                        {"y_stride", InVectors(a.out_at, 4)}}};
+  AddRowTiles(d, a, kRows);
   p.Run(d);
   return true;
 }

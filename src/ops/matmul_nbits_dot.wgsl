@@ -15,15 +15,9 @@ const TEAMS = WG / LANES;
 const SUMS = COLUMNS * ROWS;
 const FOLD = min(LANES, SG);  // lanes that shuffles add up
 const PARTS = LANES / FOLD;   // of a team
-const WEIGHTS = select(1u, 2u, GATED);
 const RESULTS = SUMS / WEIGHTS;  // of a team
 
 var<workgroup> part: array<f32, TEAMS * PARTS * SUMS>;
-
-// Where column c of a team lies.
-struct Place { matrix: u32, first: u32, count: u32 }
-fn source(p: Place, c: u32) -> u32 { return select(p.matrix, c % WEIGHTS, GATED); }
-fn column(p: Place, c: u32) -> u32 { return min(p.first + c / WEIGHTS, p.count - 1u); }
 
 struct Load { words: w_t, scale: f32, zero: f32 }
 

@@ -16,7 +16,6 @@ const TEAMS = WG / LANES;
 const SUMS = COLUMNS * ROWS;
 const SLOTS = SUMS + select(0u, ROWS, NORM);
 const PARTS = LANES / FOLD;      // of a team
-const WEIGHTS = select(1u, 2u, GATED);
 const RESULTS = SUMS / WEIGHTS;  // of a team
 
 var<workgroup> part: array<f32, TEAMS * PARTS * SLOTS>;
@@ -25,11 +24,6 @@ var<workgroup> part: array<f32, TEAMS * PARTS * SLOTS>;
 struct Words { c0: w_t, c1: w_t, c2: w_t, c3: w_t }
 struct Scales { c0: f32, c1: f32, c2: f32, c3: f32 }
 struct Sums { c0: row_t, c1: row_t, c2: row_t, c3: row_t, x: row_t, square: row_t }
-
-// Where column c of a team lies.
-struct Place { matrix: u32, first: u32, count: u32 }
-fn source(p: Place, c: u32) -> u32 { return select(p.matrix, c % WEIGHTS, GATED); }
-fn column(p: Place, c: u32) -> u32 { return min(p.first + c / WEIGHTS, p.count - 1u); }
 
 // Adds octet `o` of the load at `run` to the sums.
 fn octet(sums: ptr<function, Sums>, words: Words, m0: u32, run: u32, o: u32, writes_sum: bool) {
