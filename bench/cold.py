@@ -12,10 +12,8 @@ prompt). Seconds; medians. "empty" starts with no cache on disk, of the plugin (
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -83,7 +81,6 @@ def main() -> None:
         print(json.dumps(child(a)))
         return
     import fresh
-    import onnxruntime
 
     load = os.getloadavg()[0]
     rows: dict[str, list[dict[str, float]]] = {"empty": [], "warm": []}
@@ -96,19 +93,7 @@ def main() -> None:
         state: {key: statistics.median(row[key] for row in list_) for key in list_[0]}
         for state, list_ in rows.items()
     }
-    result = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {fresh.device_of(a.library)}",
-        "load_average": round(load, 1),
-        "versions": {"onnxruntime": onnxruntime.__version__},
-        "library": Path(a.library).name,
-        "model": fresh.label(a.model),
-        "command": "python bench/cold.py " + " ".join(["LIBRARY", a.model.name, *sys.argv[3:]]),
-        "median": median,
-        "results": rows,
-    }
-    if a.json:
-        a.json.write_text(json.dumps(result, indent=1) + "\n")
+    fresh.report(a, "cold.py", load, median, rows)
 
 
 if __name__ == "__main__":

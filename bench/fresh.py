@@ -6,11 +6,17 @@ static cache; other models get random inputs whose unknown dimensions are 1 unle
 
 from __future__ import annotations
 
+import argparse
+import datetime
+import json
+import os
+import platform
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -126,6 +132,24 @@ class Model:
         self.session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         return time.perf_counter() - start
+
+
+def report(a: argparse.Namespace, script: str, load: float, median: dict[str, Any], rows: Any) -> None:
+    """Writes the results of a bench to a.json, where it is given, with what they depend on; `load`: at the start."""
+    if a.json is None:
+        return
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {device_of(a.library)}",
+        "load_average": round(load, 1),
+        "versions": {"onnxruntime": ort.__version__},
+        "library": Path(a.library).name,
+        "model": label(a.model),
+        "command": f"python bench/{script} " + " ".join(["LIBRARY", a.model.name, *sys.argv[3:]]),
+        "median": median,
+        "results": rows,
+    }
+    a.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def data_files(model: Path) -> list[Path]:

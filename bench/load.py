@@ -12,10 +12,8 @@ memory, where a software device keeps its buffers. Sizes are in bytes.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -120,7 +118,6 @@ def main() -> None:
     if a.child:
         print(json.dumps(child(a)))
         return
-    import onnxruntime
 
     load = os.getloadavg()[0]
     for path in fresh.data_files(a.model):
@@ -136,19 +133,7 @@ def main() -> None:
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(json.dumps(rows[-1]))
     median = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
-    result = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {fresh.device_of(a.library)}",
-        "load_average": round(load, 1),
-        "versions": {"onnxruntime": onnxruntime.__version__},
-        "library": Path(a.library).name,
-        "model": fresh.label(a.model),
-        "command": "python bench/load.py " + " ".join(["LIBRARY", a.model.name, *sys.argv[3:]]),
-        "median": median,
-        "results": rows,
-    }
-    if a.json:
-        a.json.write_text(json.dumps(result, indent=1) + "\n")
+    fresh.report(a, "load.py", load, median, rows)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.again import run_table
 from helpers.run import Daybreak
 from helpers.small import one_node
 from onnx import TensorProto, helper, numpy_helper
@@ -33,24 +34,12 @@ SEGMENTED = [
 def test_segments(
     limit: int, sample: int, cases: str, shaders: list[str], library: Path, tmp_path: Path
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/test_ops.py",
-        "-k",
-        cases,
-    ]
-    environment = os.environ | {
+    variables = {
         "DAYBREAK_MAX_BINDING": str(limit),
         "DAYBREAK_TEST_SAMPLE": str(sample),
-        "DAYBREAK_LIBRARY": str(library),
         "DAYBREAK_SHADER_DUMP": str(tmp_path),
     }
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    run = run_table(library, variables, "-k", cases)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
     segmented = {f.name.rsplit("-", 1)[0] for f in tmp_path.iterdir() if "_segment1" in f.read_text()}
     assert segmented >= set(shaders)
@@ -76,6 +65,7 @@ DECLINED = """
 import json, sys
 import onnxruntime as ort
 sys.path.insert(0, "tests")
+from helpers.again import run_table
 from helpers.run import Daybreak
 ort.set_default_logger_severity(4)
 ort.register_execution_provider_library("WebGPU", sys.argv[1])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.again import run_table
 from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, one_node, rolled
@@ -163,24 +161,8 @@ def test_another_webgpu_implementation(library: Path) -> None:
     native = ROOT / ".deps/lib/libwgpu_native.so"
     if not native.exists():
         pytest.skip(f"{native} is not there")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        str(ROOT / "tests/test_ops.py"),
-        "-p",
-        "no:cacheprovider",
-    ]
-    variables = {
-        "DAYBREAK_WEBGPU_LIBRARY": str(native),
-        "DAYBREAK_LIBRARY": str(library),
-        "DAYBREAK_TEST_SAMPLE": "25",
-    }
-    result = subprocess.run(
-        command, capture_output=True, text=True, timeout=400, env={**os.environ, **variables}, cwd=ROOT
-    )
+    variables = {"DAYBREAK_WEBGPU_LIBRARY": str(native), "DAYBREAK_TEST_SAMPLE": "25"}
+    result = run_table(library, variables, "-x", timeout=400)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-1000:]
     assert "passed" in result.stdout, result.stdout
 

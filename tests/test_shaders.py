@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from cases import all_cases
+from helpers.again import run_table
 from helpers.run import Daybreak
 from test_variants import FORCED
 
@@ -28,17 +28,7 @@ def dumped(
     ):
         return sorted(Path(os.environ["DAYBREAK_SHADER_DUMP"]).glob("*.wgsl"))
     folder = tmp_path_factory.mktemp("shaders")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        str(ROOT / "tests/test_ops.py"),
-        "-p",
-        "no:cacheprovider",
-    ]
-    variables = {"DAYBREAK_SHADER_DUMP": str(folder), "DAYBREAK_LIBRARY": str(library)}
-    subprocess.run(command, capture_output=True, timeout=900, env={**os.environ, **variables}, cwd=ROOT)
+    run_table(library, {"DAYBREAK_SHADER_DUMP": str(folder)})
     return sorted(folder.glob("*.wgsl"))
 
 

@@ -1,13 +1,9 @@
 """Kernels that a device would not choose by itself give the same answers when they are forced."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
+from helpers.again import run_table
 
 # DAYBREAK_VARIANT (read once in a process), and the cases that run with it.
 FORCED = [
@@ -29,17 +25,5 @@ FORCED = [
 
 @pytest.mark.parametrize(("variant", "cases"), FORCED, ids=[v for v, _ in FORCED])
 def test_forced_variant(variant: str, cases: str, library: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/test_ops.py",
-        "-k",
-        cases,
-    ]
-    environment = os.environ | {"DAYBREAK_VARIANT": variant, "DAYBREAK_LIBRARY": str(library)}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    run = run_table(library, {"DAYBREAK_VARIANT": variant}, "-k", cases)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
