@@ -74,7 +74,6 @@ struct Dispatch {
   FixedVec<Param, 20> params;
   Grid grid;
   const Tensor* indirect = nullptr;  // three u32 on the device that replace `grid`
-  const char* variant = "";          // shown in profiles beside the shader's name
 };
 
 // Storage buffers that a dispatch binds on this device.

@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/shape.h"
 #include "core/tensor.h"
+#include "core/tuning.h"
 
 namespace daybreak {
 
@@ -82,6 +83,8 @@ class Plan {
 
   virtual const Attrs& Attributes() = 0;
   virtual const DeviceInfo& Device() = 0;
+  // What is known of variants besides their tables (core/tuning.h), or nullptr.
+  virtual Tuning* Tuned() { return nullptr; }
   // The node's operator version (schema since-version).
   virtual int Since() = 0;
   // A session option that kernels read (see docs/options.md), for example "kvCacheQuantizationBits".

@@ -1,10 +1,10 @@
 // Choosing one of several kernels for a problem: a table, read from the top.
 #pragma once
 
-#include <cstdlib>
 #include <string_view>
 
 #include "core/op.h"
+#include "core/tuning.h"
 
 namespace daybreak {
 
@@ -18,9 +18,15 @@ struct Variant {
   void (*run)(Plan&, const Problem&);
 };
 
-// True when the environment variable DAYBREAK_VARIANT (names separated by commas) asks for `name`. Tests and
-// tuning force variants with it; it is read once.
+// True when the list (names separated by commas) has `name`.
+bool Names(std::string_view list, std::string_view name);
+
+// True when `name` is asked for: by the environment variable DAYBREAK_VARIANT (a list, read once) or, where
+// that is not set, for the problem that is planned by the run or by what tuning kept (core/tuning.h).
 bool IsForced(std::string_view name);
+// The same for a number, which the list has as NAME=NUMBER; `initial` where it has none. Whoever asks sees to
+// it that the number suits the problem.
+uint32_t Forced(std::string_view name, uint32_t initial);
 
 // Runs the forced variant if one is named and can run, else the first that can and is preferred, else the
 // last that can.
@@ -35,6 +41,7 @@ void RunVariant(Plan& p, const Problem& problem, const Variant<Problem> (&table)
     if (!settled) chosen = &v;
   }
   Check(chosen != nullptr, "No kernel variant runs this problem on ", device.name, ".");
+  if (ProblemScope* scope = ProblemScope::Current()) scope->Note(chosen->name);
   chosen->run(p, problem);
 }
 

@@ -6,6 +6,7 @@
 #include "ep/compiled.h"
 #include "ep/memory_file.h"
 #include "ep/profiler.h"
+#include "ep/tuning_file.h"
 
 namespace daybreak {
 namespace {
@@ -55,6 +56,7 @@ struct Ep : OrtEp, Home {
       return Guard([&] {
         Of(self).session->device->Flush();
         WriteMemoryFile(*Of(self).session);
+        WriteTuningFile(*Of(self).session);
       });
     };
   }
@@ -96,7 +98,18 @@ struct Ep : OrtEp, Home {
     session->run.timings = profiling.Active();
     session->run.model = session->model;
     capture.Begin(options);
+    StartTuning(options);
     session->device->SetRunContext(&session->run);
+  }
+
+  void StartTuning(const OrtRunOptions* options) {
+    Tuning& tuning = session->tuning;
+    const char* wanted = options ? api.ort->GetRunConfigEntry(options, "variants") : nullptr;
+    tuning.wanted = wanted ? wanted : "";
+    // A recording may be replayed in a run that is timed.
+    tuning.noting = !session->run.timings.empty() || session->run.recording ||
+                    !session->options.Text("tuningFile").empty();
+    tuning.problems.clear();
   }
 
   // Hands the rest of the run to the GPU and does not wait: what the caller reads waits for itself, in order.
@@ -107,6 +120,7 @@ struct Ep : OrtEp, Home {
     session->device->Flush();
     session->device->Remember(session->model);
     WriteMemoryFile(*session);
+    WriteTuningFile(*session);
   }
 
   std::unique_ptr<Session> session;

@@ -8,6 +8,7 @@
 #include "ep/ep.h"
 #include "ep/registry.h"
 #include "ep/transfer.h"
+#include "ep/tuning_file.h"
 
 namespace daybreak {
 namespace {
@@ -140,6 +141,7 @@ struct Factory : OrtEpFactory, Home {
     const OrtKernelRegistry* registry = Registry(session->capture);
     session->slot = SlotOf(slots, metadata[0]);
     session->device = session->slot->OpenSession(session->options.ForDevice(), session_logger);
+    LoadTuning(*session);
     return MakeEp(std::move(session), registry);
   }
 

@@ -51,6 +51,19 @@ constexpr OptionDef kOptions[] = {
      "Bytes of GPU memory that may be in use on the device; 0: no limit.", "", 0, kMax},
     {"cacheDir", "", kText, true,
      "Folder for compiled pipelines; empty: the user's cache folder; `off`: keep nothing on disk."},
+    {"enableTuning", "1", kFlag, true,
+     "Take the kernels that `daybreak tune` has measured to be the fastest on this device "
+     "(docs/language-models.md)."},
+    {"storeTuning", "", kText, true,
+     "File whose lines (a problem, a tab, its variants) are kept for this device, its driver and this "
+     "version "
+     "of Daybreak, in place of what was kept before; an empty file removes it. `daybreak tune` uses it."},
+    {"tuningFile", "", kText, true,
+     "File that gets, after session creation and after each run, what there is to tune: lines `try` (a "
+     "family "
+     "of kernels, variants to try) and `problem` (of the last run), and after a line `kept` what is kept, "
+     "all "
+     "separated by tabs."},
     {"explainFile", "", kText, true,
      "File that gets one line of JSON for each node at session creation: `node`, `op`, `domain`, `ep`, "
      "`reason` "
@@ -191,7 +204,10 @@ std::string OptionsPage() {
           "folder) are "
           "decided by the first of several sessions that are open on it.\n\n"
           "Options of a run: `gpu_graph_id` (default 0; -1 runs without capture), "
-          "`disable_synchronize_execution_providers`.\n";
+          "`disable_synchronize_execution_providers`, `variants` (names of kernels to take where they can "
+          "run, "
+          "separated by commas, as the environment variable `DAYBREAK_VARIANT` takes them, which goes before "
+          "it).\n";
   for (const bool effective : {true, false}) {
     page << (effective ? "\n## Keys\n" : "\n## Keys that are accepted for compatibility\n")
          << "\n| Key | Default | Valid | Meaning |\n|---|---|---|---|\n";

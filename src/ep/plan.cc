@@ -47,7 +47,14 @@ const Tensor* DevicePlan::Scratch(DType type, const Shape& shape) {
   return &slot;
 }
 
-void DevicePlan::Run(const Dispatch& dispatch) { device_.Issue(dispatch, node_.tag); }
+void DevicePlan::Run(const Dispatch& dispatch) {
+  NodeTag tag = node_.tag;
+  if (const ProblemScope* scope = ProblemScope::Current()) {
+    tag.problem = scope->problem().c_str();
+    tag.variant = scope->applied().c_str();
+  }
+  device_.Issue(dispatch, tag);
+}
 
 void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset,
                       size_t to_offset) {

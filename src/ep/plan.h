@@ -36,6 +36,7 @@ class DevicePlan : public Plan {
   const Tensor* Scratch(DType type, const Shape& shape) override;
   const Attrs& Attributes() override { return node_.attrs; }
   const DeviceInfo& Device() override { return device_.Info(); }
+  Tuning* Tuned() override { return &node_.session->tuning; }
   int Since() override { return node_.since; }
   int64_t Option(std::string_view name) override { return node_.session->options.Int(name); }
   bool Capturing() override { return node_.session->run.recording != nullptr; }

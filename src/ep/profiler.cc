@@ -54,10 +54,12 @@ struct Profiler : OrtEpProfilerImpl, Home {
     const std::string grid = Join(event.grid.x, "x", event.grid.y, "x", event.grid.z);
     const std::string name = Join(event.node, "&", event.op, "&", event.shader);
     const std::string duration = std::to_string(event.duration_ns);
-    const char* keys[] = {"node", "op_name", "kernel", "variant", "shapes", "grid", "duration_ns"};
-    const char* values[] = {event.node.c_str(),    event.op.c_str(),     event.shader.c_str(),
-                            event.variant.c_str(), event.shapes.c_str(), grid.c_str(),
-                            duration.c_str()};
+    const std::string pipeline = std::to_string(event.pipeline);
+    const char* keys[] = {"node",   "op_name", "kernel",   "variant",    "problem",
+                          "shapes", "grid",    "pipeline", "duration_ns"};
+    const char* values[] = {event.node.c_str(),    event.op.c_str(),      event.shader.c_str(),
+                            event.variant.c_str(), event.problem.c_str(), event.shapes.c_str(),
+                            grid.c_str(),          pipeline.c_str(),      duration.c_str()};
     return Make<OrtProfilingEvent>(api.ep->CreateProfilingEvent, OrtProfilingEventCategory_KERNEL,
                                    static_cast<int32_t>(getpid()), int32_t{0}, name.c_str(),
                                    (event.start_ns - origin_ns) / 1000, event.duration_ns / 1000, keys,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/tuning.h"
 #include "ep/api.h"
 #include "ep/fusion.h"
 #include "ep/options.h"
@@ -27,6 +28,7 @@ struct Session {
   uint64_t model = 0;        // fingerprint of the graph
   bool cpu_fallback = true;  // session.disable_cpu_ep_fallback is not set
   RunContext run;            // of the run that is going on
+  Tuning tuning;             // what chooses variants
   std::map<std::string, Fusion>
       fusions;  // claimed in the graph that ORT asked for last, by name of an output
 

@@ -62,6 +62,9 @@ void FoldGrid(const Dispatch& d, uint32_t (&grid)[3]) {
   grid[2] = static_cast<uint32_t>(g.z);
 }
 
+// Results of tuning hold for the kernels of one version.
+std::string TuningKey(const std::string& cache_key) { return cache_key + "|tuning of " DAYBREAK_VERSION; }
+
 constexpr uint64_t Up(uint64_t bytes, uint64_t step) { return CeilDiv(bytes, step) * step; }
 
 }  // namespace
@@ -288,7 +291,9 @@ void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& ta
   if (run == nullptr || (run->recording == nullptr && run->timings.empty()))
     return queue_.Encode(command, nullptr, kUntimed);
   TimedDispatch label;
-  if (d != nullptr) label = {tag.node, tag.op, d->shader, d->variant, ShapesOf(*d), d->grid, 0, 0};
+  if (d != nullptr)
+    label = {tag.node,  tag.op,       tag.problem, tag.variant,
+             d->shader, ShapesOf(*d), d->grid,     std::get<DispatchCommand>(command).pipeline->id};
   if (run->recording == nullptr) return queue_.Encode(command, d ? &label : nullptr, run->timings);
   if (auto* dispatch = std::get_if<DispatchCommand>(&command)) {
     wgpu.BindGroupAddRef(dispatch->group);
@@ -329,6 +334,15 @@ void DeviceImpl::Prepare(uint64_t model) {
 void DeviceImpl::Remember(uint64_t model) {
   std::lock_guard lock(gate_);
   pipelines_.Remember(model);
+}
+
+std::string DeviceImpl::LoadTuning() const { return support_->cache.Text(TuningKey(support_->cache_key)); }
+
+void DeviceImpl::StoreTuning(const std::string& text) {
+  const std::string key = TuningKey(support_->cache_key), kept = text.empty() ? "\n" : text;
+  support_->cache.Store(key.data(), key.size(), kept.data(), kept.size());
+  Check(support_->cache.Text(key) == kept, "The result of tuning cannot be kept: the cache folder ",
+        support_->cache.Enabled() ? support_->cache.Folder().string() + " cannot be written." : "is off.");
 }
 
 std::shared_ptr<Recording> DeviceImpl::NewRecording() {

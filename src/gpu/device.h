@@ -37,16 +37,19 @@ struct MemoryStats {
   uint64_t allocations = 0;  // buffers created so far
 };
 
-// Who issued a dispatch: for errors, labels and profiles. The strings outlive the run.
+// Who issued a dispatch, for which problem, and what chose its kernel (core/tuning.h): for profiles.
 struct NodeTag {
   const char* node = "";
   const char* op = "";
+  const char* problem = "";
+  const char* variant = "";
 };
 
 // One timed dispatch. Times are nanoseconds on the steady clock of the process (std::chrono::steady_clock).
 struct TimedDispatch {
-  std::string node, op, shader, variant, shapes;  // shapes: "f32[1,8] f32[8] -> f32[1,8]"
+  std::string node, op, problem, variant, shader, shapes;  // shapes: "f32[1,8] f32[8] -> f32[1,8]"
   Grid grid;
+  uint64_t pipeline = 0;  // of the device: dispatches with the same one run the same code
   int64_t start_ns = 0, duration_ns = 0;
 };
 
@@ -113,6 +116,12 @@ class Device {
   // Starts to compile what earlier processes needed for the model, and keeps on disk what this one needed.
   virtual void Prepare(uint64_t model) = 0;
   virtual void Remember(uint64_t model) = 0;
+  // What `daybreak tune` kept for this device, its driver and this version of Daybreak; "" when there is
+  // nothing.
+  virtual std::string LoadTuning() const = 0;
+  // Keeps it in place of what was kept before. Errors when the folder for compiled pipelines is off or cannot
+  // be written.
+  virtual void StoreTuning(const std::string& text) = 0;
   virtual std::shared_ptr<Recording> NewRecording() = 0;
   // Issues a recording's commands again. `timings` as in RunContext.
   virtual void Replay(Recording& recording, const std::vector<Timings*>& timings) = 0;

@@ -66,6 +66,8 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void SetRunContext(RunContext* context) override;
   void Prepare(uint64_t model) override;
   void Remember(uint64_t model) override;
+  std::string LoadTuning() const override;
+  void StoreTuning(const std::string& text) override;
   std::shared_ptr<Recording> NewRecording() override;
   void Replay(Recording& recording, const std::vector<Timings*>& timings) override;
 

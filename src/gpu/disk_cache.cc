@@ -105,6 +105,12 @@ size_t DiskCache::Load(const void* key, size_t key_size, void* value, size_t val
   return header.value_size;
 }
 
+std::string DiskCache::Text(const std::string& key) const {
+  std::string text(Load(key.data(), key.size(), nullptr, 0), '\0');
+  if (Load(key.data(), key.size(), text.data(), text.size()) != text.size()) text.clear();  // just replaced
+  return text;
+}
+
 void DiskCache::Store(const void* key, size_t key_size, const void* value, size_t value_size) const {
   if (!Enabled() || value_size == 0) return;
   static std::atomic<uint64_t> counter = std::random_device{}() * uint64_t{1} << 20;

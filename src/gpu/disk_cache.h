@@ -22,6 +22,8 @@ class DiskCache {
 
   // Bytes of the value, 0 when absent. Copies it when `value_size` is enough.
   size_t Load(const void* key, size_t key_size, void* value, size_t value_size) const;
+  // A value that is text; "" when absent.
+  std::string Text(const std::string& key) const;
   void Store(const void* key, size_t key_size, const void* value, size_t value_size) const;
 
  private:

@@ -1,0 +1,79 @@
+#include "core/tuning.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/op.h"
+#include "core/variant.h"
+
+namespace daybreak {
+namespace {
+
+std::vector<const Family*>& FamilyList() {
+  static std::vector<const Family*> list;
+  return list;
+}
+
+thread_local ProblemScope* current = nullptr;
+
+std::string NameOf(const Family& family, DType type, std::initializer_list<Trait> traits) {
+  std::string name = family.name;
+  (name += ' ') += daybreak::NameOf(type);
+  for (const Trait& t : traits) ((name += ' ') += t.name) += '=' + std::to_string(t.value);
+  return name;
+}
+
+}  // namespace
+
+Family::Family(const char* family_name, std::initializer_list<const char*> lists)
+    : name(family_name), choices(lists) {
+  FamilyList().push_back(this);
+}
+
+std::span<const Family* const> Families() { return FamilyList(); }
+
+std::map<std::string, std::string, std::less<>> ParseTuning(std::string_view text) {
+  std::map<std::string, std::string, std::less<>> kept;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const size_t tab = line.find('\t');
+    if (tab == 0 || tab == line.npos) continue;
+    const std::string_view rest = line.substr(tab + 1), variants = rest.substr(0, rest.find('\t'));
+    if (!variants.empty()) kept.emplace(line.substr(0, tab), variants);
+  }
+  return kept;
+}
+
+int64_t SizeClass(int64_t n) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max<int64_t>(n, 1))));
+}
+
+ProblemScope::ProblemScope(Plan& plan, const Family& family, DType type,
+                           std::initializer_list<Trait> traits) {
+  Tuning* tuning = plan.Tuned();
+  if (current != nullptr || tuning == nullptr) return;
+  if (tuning->kept.empty() && tuning->wanted.empty() && !tuning->noting) return;
+  problem_ = NameOf(family, type, traits);
+  wanted_ = tuning->wanted;
+  if (wanted_.empty())
+    if (const auto found = tuning->kept.find(problem_); found != tuning->kept.end()) wanted_ = found->second;
+  noting_ = tuning->noting;
+  if (noting_) tuning->problems.insert(problem_);
+  current_ = true;
+  current = this;
+}
+
+ProblemScope::~ProblemScope() {
+  if (current_) current = nullptr;
+}
+
+ProblemScope* ProblemScope::Current() { return current; }
+
+void ProblemScope::Note(std::string_view variant) {
+  if (!noting_ || Names(applied_, variant)) return;
+  if (!applied_.empty()) applied_ += ',';
+  applied_ += variant;
+}
+
+}  // namespace daybreak
