@@ -82,12 +82,30 @@ void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
   AddScoreParts(d, a);
 }
 
+static const Family kFamily("attention", {"attention_unsplit", "attention_splits=1", "attention_splits=2",
+                                          "attention_splits=4", "attention_splits=8", "attention_splits=16",
+                                          "attention_splits=32", "attention_matrix", "attention_tile",
+                                          "attention_tile_staged"});
+
+AttentionScope::AttentionScope(Plan& plan, const Attention& a)
+    : ProblemScope(plan, kFamily, a.k->type,
+                   {{"rows", SizeClass(a.seq)},
+                    {"group", a.heads / a.kv_heads},
+                    {"kv", SizeClass(a.batch * a.kv_heads)},
+                    {"keys", SizeClass(a.keys)},
+                    {"head", a.head},
+                    {"v_head", a.v_head}}) {}
+
+bool SkipsDecode() { return ForcesTile() || IsForced("attention_matrix"); }
+
 bool ForcesTile() { return IsForced("attention_tile") || IsForced("attention_tile_staged"); }
 
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
 
 void Attend(Plan& p, const Attention& a) {
   if (a.out->count() == 0) return;
+  const AttentionScope scope(p, a);
+  if (IsForced("attention_matrix") && AttendWithMatrices(p, a)) return;
   if (!ForcesTile() && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());

@@ -87,9 +87,14 @@ void AddScoreParts(Dispatch& d, const Attention& a);
 // the parts of scores.
 void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows);
 
-// True when a test or tuning asks for the tile kernel ("attention_tile" or "attention_tile_staged",
-// core/variant.h).
+// What the problem is to tuning. Around Attend, and around what else an operator does for it.
+struct AttentionScope : ProblemScope {
+  AttentionScope(Plan& plan, const Attention& a);
+};
+// True when a test or tuning (core/variant.h) asks for the tile kernel ("attention_tile" or
+// "attention_tile_staged"), and for that or the matrix kernel.
 bool ForcesTile();
+bool SkipsDecode();
 
 // The smallest power of two that is not below n.
 uint32_t Pow2(int64_t n);

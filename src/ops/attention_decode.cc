@@ -48,17 +48,18 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   t.tiles = CeilDiv<int64_t>(rows, 4);
   t.rows = static_cast<uint32_t>(CeilDiv(rows, t.tiles));
   t.tiles = CeilDiv<int64_t>(rows, t.rows);
-  const bool unsplit =
-      (!device.software || IsForced("attention_unsplit")) && a.keys <= kUnsplitKeys && rows <= kUnsplitRows;
+  const int64_t asked = Forced("attention_splits", 0);
+  const bool unsplit = rows <= kUnsplitRows && asked == 0 &&
+                       (IsForced("attention_unsplit") || (!device.software && a.keys <= kUnsplitKeys));
   if (unsplit)
     t = {.wg = std::min(256u, device.max_invocations), .lanes = t.lanes, .unroll = 4, .tiles = rows};
   t.lines = a.batch * a.kv_heads * t.tiles;
   if (unsplit) return t;
   const int64_t chunks = CeilDiv<int64_t>(std::max<int64_t>(a.keys, 1), t.chunk());
   // Two chunks are done sooner by one workgroup than split and joined.
-  t.splits = chunks <= 2
-                 ? 1
-                 : std::clamp<int64_t>(WantedWorkgroups(device) / t.lines, 1, std::min(chunks, kMostSplits));
+  t.splits = chunks <= 2 ? 1
+                         : std::clamp<int64_t>(asked != 0 ? asked : WantedWorkgroups(device) / t.lines, 1,
+                                               std::min(chunks, kMostSplits));
   return t;
 }
 

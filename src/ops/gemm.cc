@@ -152,10 +152,21 @@ constexpr Variant<Product> kVariants[] = {
     {"gemm_each", kAlways, kAlways, Each},
 };
 
+const Family kFamily("gemm", {"gemm_dot", "gemm_columns", "gemm_columns,gemm_slices",
+                              "gemm_matrix,matrix_4x4", "gemm_matrix,matrix_4x2", "gemm_matrix,matrix_2x2",
+                              "gemm_matrix,matrix_slices=2", "gemm_matrix,matrix_slices=4", "gemm_tile"});
+
 }  // namespace
 
 void Multiply(Plan& p, const Product& product) {
   if (product.y->count() == 0) return;
+  const ProblemScope scope(p, kFamily, product.y->type,
+                           {{"m", SizeClass(product.m)},
+                            {"n", product.n},
+                            {"k", product.k},
+                            {"batches", SizeClass(product.batches())},
+                            {"a_rows", !AlongM(product)},
+                            {"b_rows", AlongN(product)}});
   RunVariant(p, product, kVariants);
 }
 

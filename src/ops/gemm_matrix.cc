@@ -64,19 +64,22 @@ constexpr uint32_t kSlice = 2048;
 // Large tiles only where they, or slices of a long K, are enough to fill a GPU. `sliceable`: K may be
 // divided. No rows when the device's subgroups suit no tile.
 Tile TileOf(const MatrixConfig& unit, uint32_t threads, const Extent& e, bool sliceable) {
-  const bool force_slices = IsForced("matrix_sliced");
+  const uint32_t slices = IsForced("matrix_sliced") ? 3 : Forced("matrix_slices", 0);  // asked for
+  const bool asks =
+      std::any_of(std::begin(kTiles), std::end(kTiles), [](const Tile& t) { return IsForced(t.name); });
   Tile chosen{};
   for (Tile tile : kTiles) {
     if (e.k % tile.depth != 0) tile.depth = kStep;
     if (!Stages(unit, threads, tile)) continue;
     chosen = tile;
     const int64_t count = tile.count(unit, e);
-    if (IsForced(tile.name) || (count >= kBusy && !force_slices)) break;
-    const uint32_t most = force_slices ? 3 : e.k / kSlice;
+    if (asks && !IsForced(tile.name)) continue;
+    if (slices == 0 && (asks || count >= kBusy)) break;
+    const uint32_t most = slices != 0 ? slices : e.k / kSlice;
     if (sliceable && most > 1) {
       const uint32_t steps = CeilDiv(e.k, tile.depth);
       const uint32_t wanted = std::min(most, static_cast<uint32_t>(CeilDiv(kBusy, count)));
-      chosen.slices = CeilDiv(steps, CeilDiv(steps, force_slices ? most : wanted));  // none is empty
+      chosen.slices = CeilDiv(steps, CeilDiv(steps, slices != 0 ? most : wanted));  // none is empty
       break;
     }
   }

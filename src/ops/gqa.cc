@@ -255,11 +255,12 @@ void GroupQueryAttention(Plan& p) {
   if (g.batch * g.seq == 0) return;
   const float eps = p.Attr("qk_norm_epsilon", 1e-6f);
   Attention a = Problem(p, g);
+  const AttentionScope scope(p, a);
   const NewRows rows = RowsOf(g, eps);
   // A kernel that appends as it goes must see every row of new caches, and leaves no rotated query for
   // scores.
   const bool fills = !g.scores && (!g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0));
-  if (fills && !ForcesTile() && Decode(p, a, &rows)) return;
+  if (fills && !SkipsDecode() && Decode(p, a, &rows)) return;
   if (const Tensor* q_new = Append(p, g, eps)) {
     a.q = q_new;
     a.q_at = a.out_at;

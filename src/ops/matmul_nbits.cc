@@ -59,6 +59,16 @@ constexpr Variant<NbitsProduct> kVariants[] = {
     {"nbits_tile", kAlways, kAlways, Tile},
 };
 
+const Family kFamily("nbits", {"nbits_few,nbits_dot", "nbits_few,nbits_dot,dot_columns=1",
+                               "nbits_few,nbits_dot,dot_columns=2", "nbits_few,nbits_dot,dot_columns=4",
+                               "nbits_few,nbits_dot,dot_lanes=16", "nbits_few,nbits_dot,dot_lanes=32",
+                               "nbits_few,nbits_dot,dot_lanes=64", "nbits_few,nbits_dot,dot_lanes=128",
+                               "nbits_few,nbits_team", "nbits_few,nbits_team,team_lanes=16",
+                               "nbits_few,nbits_team,team_lanes=32", "nbits_few,nbits_team,team_lanes=64",
+                               "nbits_few,nbits_team,team_lanes=128", "nbits_matrix,matrix_4x4",
+                               "nbits_matrix,matrix_4x2", "nbits_matrix,matrix_2x2",
+                               "nbits_matrix,matrix_slices=2", "nbits_matrix,matrix_slices=4", "nbits_tile"});
+
 void MatMulNBits(Plan& p) {
   NbitsProduct q{.x = p.In(0),
                  .weight = {.w = p.In(1), .scales = p.In(2), .zeros = p.In(3), .bias = p.In(5)},
@@ -138,7 +148,14 @@ bool NbitsWeightsFit(const DeviceInfo& device, const NbitsFew& few, uint64_t oth
 }
 
 void MultiplyNbits(Plan& p, const NbitsProduct& product) {
-  if (product.m != 0 && product.weight.n != 0) RunVariant(p, product, kVariants);
+  if (product.m == 0 || product.weight.n == 0) return;
+  const ProblemScope scope(p, kFamily, product.x->type,
+                           {{"m", SizeClass(product.m)},
+                            {"n", product.weight.n},
+                            {"k", product.k},
+                            {"bits", product.bits},
+                            {"block", product.block}});
+  RunVariant(p, product, kVariants);
 }
 
 std::string DeclineNbits(int64_t bits, int64_t block) {

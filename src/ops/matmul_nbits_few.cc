@@ -49,7 +49,7 @@ Tile TileOf(const DeviceInfo& device, const NbitsFew& few) {
   }
   while (t.columns > (few.gated() ? 2u : 1u) && columns / t.columns * widest < fill / 2) t.columns /= 2;
   while (t.lanes < widest && columns / t.columns * t.lanes < fill) t.lanes *= 2;
-  t.lanes = std::min(t.lanes, widest);
+  t.lanes = std::bit_floor(std::clamp(Forced("team_lanes", t.lanes), 1u, widest));
   t.wg = std::max(t.wg, t.lanes);
   return t;
 }
@@ -148,6 +148,9 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   if (!few.gated() && runs >= 4 * t.lanes && groups(4) >= cores - 4) t.columns = 4;
   const int64_t fill = nvidia ? 98304 : 16384;
   while (columns / t.columns * t.lanes < fill && t.lanes < std::min({runs, t.wg, t.chunk})) t.lanes *= 2;
+  t.lanes = std::bit_floor(std::clamp(Forced("dot_lanes", t.lanes), 8u, std::min(t.wg, t.chunk)));
+  const uint32_t results = Forced("dot_columns", t.columns / weights);
+  t.columns = weights * std::bit_floor(std::clamp(results, 1u, few.gated() ? 2u : 4u));
   return t;
 }
 

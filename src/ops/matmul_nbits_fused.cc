@@ -85,9 +85,35 @@ const Tensor* Normalise(Plan& p, const NbitsFew& few) {
 
 // Where a dispatch for each step costs more than the norm in each of their workgroups.
 bool JoinsSteps(Plan& p, const NbitsFew& few) {
+  if (IsForced("nbits_steps")) return false;
   const bool wanted = few.first.m <= kNbitsFewRows && p.Device().device_class != DeviceClass::kSoftware;
   return wanted || IsForced("nbits_fused");
 }
+
+const Family kFamily("nbits_fused",
+                     {"nbits_fused", "nbits_steps", "nbits_steps,nbits_matrix",
+                      "nbits_fused,nbits_dot,dot_columns=1", "nbits_fused,nbits_dot,dot_columns=2",
+                      "nbits_fused,nbits_dot,dot_columns=4", "nbits_fused,nbits_dot,dot_lanes=16",
+                      "nbits_fused,nbits_dot,dot_lanes=32", "nbits_fused,nbits_dot,dot_lanes=64",
+                      "nbits_fused,nbits_dot,dot_lanes=128", "nbits_fused,nbits_team",
+                      "nbits_fused,nbits_team,team_lanes=32", "nbits_fused,nbits_team,team_lanes=64",
+                      "nbits_fused,nbits_team,team_lanes=128", "nbits_steps,nbits_tile", "matrix_4x4",
+                      "matrix_4x2", "matrix_2x2"});
+
+// What `few` is to tuning, with the columns of its second and third weight.
+struct FewScope : ProblemScope {
+  FewScope(Plan& p, const NbitsFew& few, int64_t n1, int64_t n2)
+      : ProblemScope(p, kFamily, few.first.x->type,
+                     {{"m", SizeClass(few.first.m)},
+                      {"n", few.first.weight.n},
+                      {"n1", n1},
+                      {"n2", n2},
+                      {"k", few.first.k},
+                      {"bits", few.first.bits},
+                      {"block", few.first.block},
+                      {"gated", few.gated()},
+                      {"norm", few.norm != nullptr}}) {}
+};
 
 using Products = FixedVec<NbitsProduct, 3>;
 using Parts = FixedVec<NbitsFew, 3>;
@@ -125,6 +151,10 @@ void RunGroup(Plan& p, Fused& f, Products& products) {
   for (size_t i = 0; i < products.size(); ++i)
     products[i].weight.y = p.Out(i, WithColumns(f.lead, products[i].weight.n));
   if (few.first.m == 0) return;
+  NbitsFew first = few;
+  first.first = products[0];
+  const auto columns = [&](size_t i) { return i < products.size() ? products[i].weight.n : 0; };
+  const FewScope scope(p, first, columns(1), columns(2));
   if (JoinsSteps(p, few))
     if (const Parts parts = Split(p, few, products, CanRunNbitsFew); !parts.empty()) {
       for (const NbitsFew& part : parts) RunNbitsFew(p, part);
@@ -148,6 +178,7 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   few.more[0] = WeightAt(p, 3 + InputsOf(form), form, n);
   const Tensor* y = few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
   if (few.first.m == 0) return;
+  const FewScope scope(p, few, n, 0);
   const bool joins = JoinsSteps(p, few);
   if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
   few.first.x = Normalise(p, few);

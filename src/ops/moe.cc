@@ -233,10 +233,20 @@ constexpr Variant<Mixture> kVariants[] = {
     {"moe_tile", kAlways, kAlways, Tile},
 };
 
+const Family kFamily("moe", {"moe_few,moe_dot", "moe_few,moe_team", "moe_rows", "moe_rows,moe_team",
+                             "moe_matrix", "moe_tile"});
+
 template <bool kQuantised>
 void Mix(Plan& p) {
   Mixture q = Read(p, kQuantised);
   if (q.y->count() == 0) return;
+  const ProblemScope scope(p, kFamily, q.x->type,
+                           {{"m", SizeClass(q.routes.tokens)},
+                            {"top", q.routes.top},
+                            {"experts", q.routes.count},
+                            {"hidden", q.hidden},
+                            {"inter", q.inter},
+                            {"bits", q.fc1.bits}});
   Route(p, q);
   RunVariant(p, q, kVariants);
 }
