@@ -52,7 +52,8 @@ std::string ErrorScope::Close() {
           out->done = true;
         },
         &result, nullptr};
-    gpu_.Wait(wgpu.DevicePopErrorScope(gpu_.device.get(), info), result.done);
+    const WGPUFuture future = wgpu.DevicePopErrorScope(gpu_.device.get(), info);
+    if (!result.done) gpu_.Wait(future, result.done);
     if (text.empty()) text = result.text;
   }
   return text;

@@ -19,7 +19,7 @@ namespace daybreak {
   X(InstanceRelease) X(AdapterGetInfo) X(AdapterGetLimits) X(AdapterHasFeature) \
   X(AdapterRequestDevice) X(AdapterInfoFreeMembers) X(AdapterRelease) X(DeviceCreateBuffer) \
   X(DeviceCreateShaderModule) X(DeviceCreateBindGroupLayout) X(DeviceCreatePipelineLayout) \
-  X(DeviceCreateComputePipeline) X(DeviceCreateComputePipelineAsync) X(DeviceCreateBindGroup) X(DeviceCreateCommandEncoder) \
+  X(DeviceCreateComputePipeline) X(DeviceCreateBindGroup) X(DeviceCreateCommandEncoder) \
   X(DeviceCreateQuerySet) X(DeviceGetQueue) X(DevicePushErrorScope) X(DevicePopErrorScope) \
   X(DeviceDestroy) X(DeviceRelease) X(BufferDestroy) X(BufferRelease) X(BufferMapAsync) \
   X(BufferGetConstMappedRange) X(BufferGetMappedRange) X(BufferUnmap) X(QueueSubmit) X(QueueWriteBuffer) \

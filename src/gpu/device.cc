@@ -326,9 +326,18 @@ void DeviceImpl::SetRunContext(RunContext* context) {
   thread_run = {context ? this : nullptr, context};
 }
 
-void DeviceImpl::Prepare(uint64_t model) {
+bool DeviceImpl::Prepare(uint64_t model) {
   std::lock_guard lock(gate_);
-  pipelines_.Prepare(model);
+  return pipelines_.Prepare(model);
+}
+
+void DeviceImpl::Foresee(const Dispatch& d) {
+  if (IsEmpty(d) || BindingsOf(d, info_) > info_.max_storage_buffers) return;
+  Segments segments;
+  for (const Bind& b : d.in) segments.push_back(static_cast<uint8_t>(info_.bindings(b.tensor->bytes())));
+  for (const Bind& b : d.out) segments.push_back(static_cast<uint8_t>(info_.bindings(b.tensor->bytes())));
+  std::lock_guard lock(gate_);
+  pipelines_.Foresee(d, segments);
 }
 
 void DeviceImpl::Remember(uint64_t model) {

@@ -113,8 +113,12 @@ class Device {
 
   // --- Runs. `context` must outlive the bracket; nullptr ends it. Applies to the calling thread.
   virtual void SetRunContext(RunContext* context) = 0;
-  // Starts to compile what earlier processes needed for the model, and keeps on disk what this one needed.
-  virtual void Prepare(uint64_t model) = 0;
+  // Starts to compile what earlier processes needed for the model; false when nothing is known of it.
+  virtual bool Prepare(uint64_t model) = 0;
+  // Starts to compile what the dispatch would need, ahead of its run and behind what runs need. Its tensors
+  // need no memory.
+  virtual void Foresee(const Dispatch& dispatch) = 0;
+  // Keeps on disk what this process needed for the model.
   virtual void Remember(uint64_t model) = 0;
   // What `daybreak tune` kept for this device, its driver and this version of Daybreak; "" when there is
   // nothing.

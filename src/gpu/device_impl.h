@@ -64,7 +64,8 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void Flush() override;
   void Wait() override;
   void SetRunContext(RunContext* context) override;
-  void Prepare(uint64_t model) override;
+  bool Prepare(uint64_t model) override;
+  void Foresee(const Dispatch& dispatch) override;
   void Remember(uint64_t model) override;
   std::string LoadTuning() const override;
   void StoreTuning(const std::string& text) override;

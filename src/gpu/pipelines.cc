@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "core/error.h"
@@ -11,7 +12,8 @@ namespace daybreak {
 namespace {
 
 constexpr size_t kMostOfAModel = 512;
-constexpr size_t kMostInBackground = 6;
+constexpr size_t kMostThreads = 8;
+constexpr uint64_t kNobody = ~uint64_t{0};
 
 // Lines with numbers, for the message of a shader that does not compile.
 std::string Numbered(const std::string& text) {
@@ -51,25 +53,31 @@ BindGroupLayoutHandle MakeLayout(const Gpu& gpu, const Recipe& recipe) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id, bool here)
-    : id(pipeline_id), recipe(std::move(given)), gpu_(gpu) {
-  // The module is checked before it is used: an implementation that skips validation must never see an
-  // invalid one.
+Pipeline::Pipeline(const Gpu& gpu, Recipe given, uint64_t pipeline_id)
+    : id(pipeline_id), recipe(std::move(given)), layout(MakeLayout(gpu, recipe)), gpu_(gpu) {}
+
+void Pipeline::Compile() const noexcept {
+  if (begun_.exchange(true)) return;
+  try {
+    handle_ = Make();
+  } catch (const std::exception& e) {
+    error_ = e.what();
+  }
+  done_ = true;
+  done_.notify_all();
+}
+
+// The module is checked before it is used: an implementation that skips validation must never see an invalid
+// one.
+ComputePipelineHandle Pipeline::Make() const {
   ErrorScope scope(gpu_);
   WGPUShaderSourceWGSL source{{nullptr, WGPUSType_ShaderSourceWGSL}, Str(recipe.text)};
-  const WGPUShaderModuleDescriptor descriptor{&source.chain, Str(recipe.shader)};
-  const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &descriptor));
-  layout = MakeLayout(gpu_, recipe);
-  const std::string error = scope.Close();
-  if (!error.empty() || !module || !layout) FailToCompile(error);
-  Compile(module.get(), here);
-}
+  const WGPUShaderModuleDescriptor module_descriptor{&source.chain, Str(recipe.shader)};
+  const ShaderModuleHandle module(wgpu.DeviceCreateShaderModule(gpu_.device.get(), &module_descriptor));
+  std::string error = scope.Close();
+  Check(error.empty() && module && layout, error);
 
-Pipeline::~Pipeline() {
-  if (!done_) gpu_.Wait(future_, done_);
-}
-
-void Pipeline::Compile(WGPUShaderModule module, bool here) {
+  ErrorScope second(gpu_);
   const WGPUBindGroupLayout layouts[] = {layout.get()};
   const auto immediate_bytes = static_cast<uint32_t>(recipe.uniform ? 0 : recipe.param_bytes);
   const WGPUPipelineLayoutDescriptor layout_descriptor{nullptr, Str(recipe.shader), 1, layouts,
@@ -77,61 +85,74 @@ void Pipeline::Compile(WGPUShaderModule module, bool here) {
   const PipelineLayoutHandle pipeline_layout(
       wgpu.DeviceCreatePipelineLayout(gpu_.device.get(), &layout_descriptor));
   const WGPUComputePipelineDescriptor descriptor{
-      nullptr, Str(recipe.shader), pipeline_layout.get(), {nullptr, module, Str("main"), 0, nullptr}};
-  if (here || !gpu_.dawn) {  // wgpu-native has no asynchronous creation
-    ErrorScope scope(gpu_);
-    handle_ = ComputePipelineHandle(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
-    error_ = scope.Close();
-    done_ = true;
-    return;
-  }
-  const WGPUCreateComputePipelineAsyncCallbackInfo info{
-      nullptr, WGPUCallbackMode_AllowSpontaneous,
-      [](WGPUCreatePipelineAsyncStatus status, WGPUComputePipeline made, WGPUStringView message, void* user,
-         void*) {
-        auto* self = static_cast<Pipeline*>(user);
-        if (status == WGPUCreatePipelineAsyncStatus_Success)
-          self->handle_ = ComputePipelineHandle(made);
-        else
-          self->error_ = ToString(message);
-        self->done_ = true;
-      },
-      this, nullptr};
-  future_ = wgpu.DeviceCreateComputePipelineAsync(gpu_.device.get(), &descriptor, info);
+      nullptr, Str(recipe.shader), pipeline_layout.get(), {nullptr, module.get(), Str("main"), 0, nullptr}};
+  ComputePipelineHandle made(wgpu.DeviceCreateComputePipeline(gpu_.device.get(), &descriptor));
+  error = second.Close();
+  Check(error.empty() && made, error);
+  return made;
 }
 
 WGPUComputePipeline Pipeline::Get() const {
-  if (!done_) gpu_.Wait(future_, done_);
-  if (!error_.empty() || !handle_) FailToCompile(error_);
+  Compile();
+  done_.wait(false);
+  if (!error_.empty() || !handle_) FailToCompile();
   return handle_.get();
 }
 
-void Pipeline::FailToCompile(const std::string& error) const {
-  Fail("Shader '", recipe.shader, "' does not compile: ", error, "\n", Numbered(recipe.text));
+void Pipeline::FailToCompile() const {
+  Fail("Shader '", recipe.shader, "' does not compile: ", error_, "\n", Numbered(recipe.text));
 }
 
-// Dawn compiles on two threads. When these have enough to do, the calling thread, which would only come to
-// wait for the pipelines of a first run, compiles too.
+Pipelines::Pipelines(const Gpu& gpu, const RenderTarget& target, const DiskCache& cache,
+                     std::string cache_key)
+    : gpu_(gpu),
+      target_(target),
+      cache_(cache),
+      cache_key_(std::move(cache_key)),
+      compiler_(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, kMostThreads)) {}
+
+// Dawn makes modules and pipelines on any number of threads at a time. wgpu-native keeps the scopes of errors
+// of one thread, so there the calling thread compiles.
 const Pipeline& Pipelines::Make(Recipe recipe, bool ahead) {
-  const auto found = made_.find(recipe.text);
-  if (found != made_.end()) return *found->second;
-  std::erase_if(compiling_, [](const Pipeline* p) { return p->Ready(); });
-  const bool here = !ahead && compiling_.size() >= kMostInBackground;
-  auto pipeline = std::make_unique<Pipeline>(gpu_, std::move(recipe), next_id_++, here);
-  if (!here) compiling_.push_back(pipeline.get());
-  return *made_.emplace(pipeline->recipe.text, std::move(pipeline)).first->second;
+  auto found = made_.find(recipe.text);
+  if (found == made_.end()) {
+    Dump(recipe.shader, recipe.text);
+    auto pipeline = std::make_unique<Pipeline>(gpu_, std::move(recipe), next_id_++);
+    found = made_.emplace(pipeline->recipe.text, std::move(pipeline)).first;
+  } else if (ahead) {
+    return *found->second;
+  }
+  const Pipeline& pipeline = *found->second;
+  if (!gpu_.dawn)
+    pipeline.Compile();
+  else if (!pipeline.Ready())
+    compiler_.Add(pipeline, ahead);
+  return pipeline;
 }
 
 const Pipeline& Pipelines::Get(const Dispatch& dispatch, const Segments& segments, uint64_t model) {
   const PipelineKey key = KeyOf(dispatch, segments);
-  const auto it = pipelines_.find(key);
-  if (it != pipelines_.end()) return *it->second;
-  Recipe recipe = RecipeOf(dispatch, segments, target_);
-  Dump(recipe.shader, recipe.text);
-  const Pipeline& pipeline = Make(std::move(recipe), false);
-  pipelines_.emplace(key, &pipeline);
+  auto it = pipelines_.find(key);
+  if (it == pipelines_.end()) {
+    const Pipeline& made = Make(RecipeOf(dispatch, segments, target_), false);
+    it = pipelines_.emplace(key, Entry{&made, 0}).first;
+  }
+  if (it->second.model != model) Ask(it->second, model);
+  return *it->second.pipeline;
+}
+
+void Pipelines::Ask(Entry& entry, uint64_t model) {
+  const Pipeline& pipeline = *entry.pipeline;
+  if (entry.model == kNobody && gpu_.dawn && !pipeline.Ready()) compiler_.Add(pipeline, false);
   if (model != 0) Use(model, pipeline);
-  return pipeline;
+  entry.model = model;
+}
+
+void Pipelines::Foresee(const Dispatch& dispatch, const Segments& segments) {
+  if (!gpu_.dawn) return;
+  const PipelineKey key = KeyOf(dispatch, segments);
+  if (pipelines_.contains(key)) return;
+  pipelines_.emplace(key, Entry{&Make(RecipeOf(dispatch, segments, target_), true), kNobody});
 }
 
 void Pipelines::Use(uint64_t model, const Pipeline& pipeline) {
@@ -146,15 +167,17 @@ std::string Pipelines::KeyOfModel(uint64_t model) const {
   return cache_key_ + "|pipelines of " + std::to_string(model);
 }
 
-void Pipelines::Prepare(uint64_t model) {
-  if (models_.contains(model) || !cache_.Enabled()) return;
+bool Pipelines::Prepare(uint64_t model) {
+  if (models_.contains(model)) return true;
   Model& known = models_[model];
+  if (!cache_.Enabled()) return false;
   try {
     for (Recipe& recipe : LoadRecipes(cache_, KeyOfModel(model)))
       known.used.push_back(&Make(std::move(recipe), true));
   } catch (const Error&) {  // of another version: compiled when it is needed, if it is
     known.changed = true;
   }
+  return !known.used.empty();
 }
 
 void Pipelines::Remember(uint64_t model) {
