@@ -7,6 +7,7 @@
 #include "ep/capture_rules.h"
 #include "ep/cpu_preferred.h"
 #include "ep/explain.h"
+#include "ep/foresee.h"
 #include "ep/fuse.h"
 #include "ep/match.h"
 #include "ep/node.h"
@@ -125,9 +126,10 @@ void Claim(Session& session, std::vector<Candidate>& nodes, OrtEpGraphSupportInf
   }
 }
 
-// The same for the same model in every process: operators, types and shapes in the order of the graph.
-uint64_t FingerprintOf(const std::vector<Candidate>& nodes) {
-  std::vector<uint64_t> words;
+// The same for the same model in every process, run in the same way: operators, types and shapes in the order
+// of the graph.
+uint64_t FingerprintOf(const Session& session, const std::vector<Candidate>& nodes) {
+  std::vector<uint64_t> words{session.capture, session.options.Flag("enableFusion")};
   const std::hash<std::string> hash;
   for (const Candidate& node : nodes) {
     const NodeView& view = node.node.view;
@@ -154,8 +156,8 @@ void ClaimNodes(Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* 
   }
   Claim(session, nodes, support);
   Explain(session, nodes);
-  session.model = FingerprintOf(nodes);
-  session.device->Prepare(session.model);
+  session.model = FingerprintOf(session, nodes);
+  if (!session.device->Prepare(session.model)) Foresee(session, nodes);
 }
 
 }  // namespace daybreak

@@ -1,5 +1,6 @@
 #include "gpu/compiler.h"
 
+#include <algorithm>
 #include <system_error>
 
 #include "gpu/pipelines.h"
@@ -19,7 +20,8 @@ void Compiler::Add(const Pipeline& pipeline, bool ahead) {
   std::lock_guard lock(mutex_);
   (ahead ? ahead_ : asked_).push_back(&pipeline);
   wake_.notify_one();
-  if (idle_ >= asked_.size() + ahead_.size() || threads_.size() >= most_) return;
+  const size_t wanted = asked_.size() + std::min(ahead_.size(), most_ahead_ - on_ahead_);
+  if (idle_ >= wanted || threads_.size() >= most_) return;
   try {
     threads_.emplace_back([this] { Work(); });
   } catch (const std::system_error&) {  // Then those that run, or the thread that needs it, compile it.
@@ -30,15 +32,19 @@ void Compiler::Work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++idle_;
-    wake_.wait(lock, [this] { return closing_ || !asked_.empty() || !ahead_.empty(); });
+    wake_.wait(
+        lock, [this] { return closing_ || !asked_.empty() || (!ahead_.empty() && on_ahead_ < most_ahead_); });
     --idle_;
     if (closing_) return;
-    std::deque<const Pipeline*>& list = asked_.empty() ? ahead_ : asked_;
+    const bool ahead = asked_.empty();
+    std::deque<const Pipeline*>& list = ahead ? ahead_ : asked_;
     const Pipeline& pipeline = *list.front();
     list.pop_front();
+    on_ahead_ += ahead;
     lock.unlock();
     pipeline.Compile();
     lock.lock();
+    on_ahead_ -= ahead;
   }
 }
 

@@ -15,6 +15,11 @@ constexpr size_t kMostOfAModel = 512;
 constexpr size_t kMostThreads = 8;
 constexpr uint64_t kNobody = ~uint64_t{0};
 
+// A thread for each so many CPU cores.
+size_t Threads(size_t cores) {
+  return std::clamp<size_t>(std::thread::hardware_concurrency() / cores, 1, kMostThreads);
+}
+
 // Lines with numbers, for the message of a shader that does not compile.
 std::string Numbered(const std::string& text) {
   std::string out;
@@ -109,7 +114,7 @@ Pipelines::Pipelines(const Gpu& gpu, const RenderTarget& target, const DiskCache
       target_(target),
       cache_(cache),
       cache_key_(std::move(cache_key)),
-      compiler_(std::clamp<size_t>(std::thread::hardware_concurrency(), 2, kMostThreads)) {}
+      compiler_(Threads(1), Threads(2)) {}
 
 // Dawn makes modules and pipelines on any number of threads at a time. wgpu-native keeps the scopes of errors
 // of one thread, so there the calling thread compiles.

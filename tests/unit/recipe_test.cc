@@ -99,5 +99,64 @@ TEST_F(Recipes, OfAnotherVersionDoNoHarm) {
   RunModel();
 }
 
+// A dispatch whose text depends on `factor`; its tensors have no memory.
+struct Foreseen {
+  explicit Foreseen(float factor) {
+    d.consts = {{"WG", 64u},
+                {"RANK", 1u},
+                {"FACTOR", factor},
+                {"HAS_BIAS", false},
+                {"FLIP", false},
+                {"acc_t", "f32"},
+                {"F", Code{"fn f(v: f32) -> f32 { return abs(v); }"}}};
+    d.in = {{"x", &x}};
+    d.out = {{"y", &y}};
+    d.params = {{"size", 8u}, {"factor", 1.0f}, {"shift", int32_t{0}}, {"shape", Ints{1}}};
+    d.grid = {1};
+  }
+  const Tensor x{.type = DType::kF32, .shape = {8}}, y = x;
+  Dispatch d{.shader = "shaders/scale"};
+};
+
+TEST_F(Recipes, WhatIsForeseenIsCompiledAndNotRemembered) {
+  if (WebGpu::Load().Implementation() != "Dawn") GTEST_SKIP() << "compiles nothing in the background";
+  Reopen();
+  const size_t before = Files();
+  device_->Foresee(Foreseen(1.0f).d);  // as Scale dispatches it
+  for (int i = 0; i < 200 && Files() == before; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const size_t compiled = Files();
+  EXPECT_GT(compiled, before) << "no dispatch has run, yet its pipeline is there";
+  EXPECT_FALSE(device_->Prepare(7)) << "nothing is known of the model";
+  device_->Remember(7);
+  EXPECT_EQ(Files(), compiled) << "nothing has asked for it";
+  RunContext run{.model = 7};
+  device_->SetRunContext(&run);
+  const Tensor x = Upload(DType::kF32, std::vector<float>{-2}), y = Make(DType::kF32, {1});
+  Scale(x, y, 3);
+  EXPECT_EQ(Download<float>(y), (std::vector<float>{6}));
+  device_->SetRunContext(nullptr);
+  device_->Remember(7);
+  EXPECT_EQ(Files(), compiled + 1) << "the list of the model";
+}
+
+TEST_F(Recipes, WhatIsForeseenDoesNoHarm) {
+  for (int round = 0; round < 5; ++round) {
+    Open({.cache_dir = "off"});
+    Dispatch broken{.shader = "shaders/broken"};
+    const Tensor y{.type = DType::kF32, .shape = {1}};
+    broken.out = {{"y", &y}};
+    device_->Foresee(broken);
+    for (int i = 0; i < 40; ++i) device_->Foresee(Foreseen(static_cast<float>(2 + 40 * round + i)).d);
+    if (round % 2 == 0) continue;  // the device closes while it compiles
+    const Tensor a = Upload(DType::kF32, std::vector<float>{-2}), b = Make(DType::kF32, {1});
+    Scale(a, b, 3);
+    EXPECT_EQ(Download<float>(b), (std::vector<float>{6})) << "what is asked for does not wait for the rest";
+    device_->Free(a.device.address);
+    device_->Free(b.device.address);
+    owned_.clear();
+  }
+}
+
 }  // namespace
 }  // namespace daybreak
