@@ -126,6 +126,7 @@ struct NodeView {
   std::vector<ValueInfo> in, out;
   const DeviceInfo* device = nullptr;
   bool capture = false;  // graph capture is enabled
+  int64_t kv_bits = 0;   // option kvCacheQuantizationBits
 
   int64_t Attr(std::string_view key, int64_t fallback) const { return attrs.Int(key, fallback); }
   int64_t Attr(std::string_view key, int fallback) const { return attrs.Int(key, fallback); }

@@ -103,6 +103,7 @@ GraphNode ReadNode(const Session& session, const OrtNode* node) {
   view.since = Get<int>(ort.Node_GetSinceVersion, node);
   view.device = &session.device->Info();
   view.capture = session.capture;
+  view.kv_bits = session.options.Int("kvCacheQuantizationBits");
 
   std::vector<const OrtOpAttr*> attrs(Get<size_t>(ort.Node_GetNumAttributes, node));
   if (!attrs.empty()) Ok(ort.Node_GetAttributes(node, attrs.data(), attrs.size()));

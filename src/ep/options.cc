@@ -29,7 +29,10 @@ constexpr OptionDef kOptions[] = {
      "Run nodes that one kernel computes as one node (docs/architecture.md). ONNX Runtime does not write a "
      "model with such "
      "nodes to `optimized_model_filepath`: set 0 for that."},
-    {"kvCacheQuantizationBits", "0", kInteger, true, "Only 0: the KV cache keeps the model's type.", "0"},
+    {"kvCacheQuantizationBits", "0", kInteger, true,
+     "Bits of an element in the KV caches of GroupQueryAttention; 0: they have the model's type. "
+     "See [kv-cache.md](kv-cache.md).",
+     "0|8"},
     {"multiRotaryCacheConcatOffset", "0", kInteger, true,
      "Only 0: the model has one cos/sin cache, or chooses between several itself.", "0"},
     {"maxStorageBufferBindingSize", "0", kInteger, true,

@@ -37,6 +37,12 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
 
 }  // namespace
 
+int64_t KvRow(int64_t head, int64_t bits) { return bits == 0 ? head : head + 32 / bits; }
+
+Bind KvBind(const char* name, const Tensor* cache, int64_t bits, uint32_t width) {
+  return bits == 0 ? Bind{name, cache, width} : Bind{name, cache, 1, View::kWords};
+}
+
 uint32_t WidthOf(const Attention& a) {
   for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at, &a.out_at})
     if ((at->batch | at->head | at->row | at->first) % 4 != 0) return 1;
@@ -56,7 +62,8 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
   for (const Const& c :
        {Const{"CAUSAL", a.causal}, Const{"LAST_SEES_ALL", a.last_sees_all}, Const{"WINDOW", a.window > 0},
         Const{"SOFTCAP", a.softcap > 0}, Const{"BIAS", a.bias != nullptr}, Const{"SINK", sink},
-        Const{"SINK_INPUT", a.sink != nullptr}, Const{"SEQLENS", a.seqlens != nullptr}})
+        Const{"SINK_INPUT", a.sink != nullptr}, Const{"SEQLENS", a.seqlens != nullptr},
+        Const{"KV_PACKED", a.kv_bits > 0}, Const{"KV4", a.kv_bits == 4}})
     d.consts.push_back(c);
   if (a.seqlens) d.in.push_back({"seqlens", a.seqlens});
   if (a.bias) d.in.push_back({"bias", a.bias});
@@ -118,8 +125,11 @@ void Attend(Plan& p, const Attention& a) {
                         {"DV", U32(a.v_head / width)},
                         {"DV_POW2", Pow2(a.v_head / width)},
                         {"V", width == 4 ? "vec4<f32>" : "f32"},
-                        {"VECTOR", width == 4}},
-             .in = {{"q", a.q, width}, {"k", a.k, width}, {"v", a.v, width}},
+                        {"VECTOR", width == 4},
+                        {"VALUES", true}},
+             .in = {{"q", a.q, width},
+                    KvBind("k_cache", a.k, a.kv_bits, width),
+                    KvBind("v_cache", a.v, a.kv_bits, width)},
              .out = {{"y", a.out, width}},
              .params = {{"q_stride", InVectors(a.q_at, width)},
                         {"k_stride", InVectors(a.k_at, width)},

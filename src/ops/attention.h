@@ -16,6 +16,7 @@ struct Attention {
   const Tensor *q = nullptr, *k = nullptr, *v = nullptr;
   const Tensor* out = nullptr;
   HeadLayout q_at, k_at, v_at, out_at;
+  int64_t kv_bits = 0;                         // 0: k and v hold elements; 8 or 4: packed rows (KvRow)
   int64_t batch = 0, heads = 0, kv_heads = 0;  // heads is a multiple of kv_heads
   int64_t seq = 0;                             // query rows of a batch entry
   int64_t keys = 0;                 // key rows that every batch entry has, or at most has (with seqlens)
@@ -76,12 +77,20 @@ bool Decode(Plan& plan, const Attention& a, const NewRows* rows);
 // The kernel on subgroup matrices, for many query rows in f16. True when it took the work.
 bool AttendWithMatrices(Plan& plan, const Attention& a);
 
+// What a row of a packed cache (lib/kv_cache.wgsl) takes, in its own elements of 8 or 4 bits: `head` of them
+// and 32 bits for the row's factor. HeadLayouts of packed caches count these. With `bits` 0: `head`.
+int64_t KvRow(int64_t head, int64_t bits);
+
+// The binding of keys or values of which `width` elements make a vector; a packed cache is bound as words.
+Bind KvBind(const char* name, const Tensor* cache, int64_t bits, uint32_t width);
+
 // Widest vector (4 or 1 elements) that every offset of q, k, v and the output allows.
 uint32_t WidthOf(const Attention& a);
 Ints InVectors(const HeadLayout& at, uint32_t width);
 float ScaleOf(const Attention& a);
 
-// Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl.
+// Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl, and constants
+// of lib/kv_cache.wgsl.
 void AddScoreParts(Dispatch& d, const Attention& a);
 // A workgroup for each tile of `rows` query rows of a kv head's group, with the parameters of the problem and
 // the parts of scores.

@@ -45,6 +45,7 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   t.wg = device.software ? 32 : 128;
   t.unroll = device.software ? 1 : 2;  // more costs instructions and registers, and gains nothing
   t.lanes = std::min(device.subgroup_size(), Pow2(CeilDiv<int64_t>(vectors, 2)));
+  if (a.kv_bits == 4) t.lanes = std::max(t.lanes, 2u);  // two share a word
   t.tiles = CeilDiv<int64_t>(rows, 4);
   t.rows = static_cast<uint32_t>(CeilDiv(rows, t.tiles));
   t.tiles = CeilDiv<int64_t>(rows, t.rows);
@@ -87,15 +88,15 @@ void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   d.in.push_back({"q", n.q, 4});
   d.in.push_back({"k", n.k, 4});
   d.in.push_back({"v", n.v, 4});
+  if (n.k_past) d.in.push_back(KvBind("k_cache", n.k_past, a.kv_bits, 4));
+  if (n.v_past) d.in.push_back(KvBind("v_cache", n.v_past, a.kv_bits, 4));
   if (n.rotary) d.in.push_back({"cos_cache", n.cos, 4});
   if (n.rotary) d.in.push_back({"sin_cache", n.sin, 4});
   if (n.ids) d.in.push_back({"ids", n.ids});
   if (n.q_norm) d.in.push_back({"q_norm", n.q_norm, 4});
   if (n.k_norm) d.in.push_back({"k_norm", n.k_norm, 4});
-  if (n.k_past) d.in.push_back({"k_past", n.k_past, 4});
-  if (n.v_past) d.in.push_back({"v_past", n.v_past, 4});
-  d.out.push_back({"k_cache", a.k, 4});
-  d.out.push_back({"v_cache", a.v, 4});
+  d.out.push_back(KvBind(n.k_past ? "k_new" : "k_cache", a.k, a.kv_bits, 4));
+  d.out.push_back(KvBind(n.v_past ? "v_new" : "v_cache", a.v, a.kv_bits, 4));
   for (const Const& c : {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved},
                          Const{"QK_NORM", n.q_norm != nullptr}, Const{"IDS", n.ids != nullptr}})
     d.consts.push_back(c);
@@ -111,8 +112,8 @@ void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
 
 void AddInPlace(Dispatch& d, const Attention& a) {
   d.in.push_back({"q", a.q, 4});
-  d.in.push_back({"k_cache", a.k, 4});
-  d.in.push_back({"v_cache", a.v, 4});
+  d.in.push_back(KvBind("k_cache", a.k, a.kv_bits, 4));
+  d.in.push_back(KvBind("v_cache", a.v, a.kv_bits, 4));
   d.params.push_back({"q_stride", InVectors(a.q_at, 4)});
   d.params.push_back({"k_stride", InVectors(a.k_at, 4)});
   d.params.push_back({"v_stride", InVectors(a.v_at, 4)});
@@ -173,6 +174,7 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
                         {"VV", U32(CeilDiv<int64_t>(a.v_head / 4, t.lanes))},
                         {"FUSED", fused},
                         {"SPLIT", split},
+                        {"VALUES", true},
                         {"GROW", fused && rows->k_past != nullptr},
                         {"R", Code{kRowVectors[t.rows - 1]}},
                         {"EACH_ROW", a.bias || a.window > 0 || a.softcap > 0 || (a.causal && a.seq > 1)}},

@@ -2,13 +2,13 @@
 // takes every TEAMS-th key: no barrier and no workgroup memory inside the loop, each key read once for all rows.
 // Numbers of all rows travel together in an R (f32 or a vector of ROWS), so that compilers keep them in registers.
 //   FUSED: q, k, v are the new rows as the projections left them; the kernel normalises and rotates q, makes the new
-//   keys and stores them in the cache. GROW: it copies the past as well.
+//   keys and stores them in the cache. GROW: the caches that it reads are the past; it copies them as well.
 //   SPLIT: several workgroups share the keys; y holds partial sums, which attention_merge joins.
-//   FUSED:  q, k, v, seqlens, cos_cache?, sin_cache?, ids?, q_norm?, k_norm?, k_past?, v_past?, bias?, sink?
-//           -> k_cache, v_cache, y    params: kv_seq, q_row, kv_row (vectors of a token), first_k, first_v (offsets),
+//   FUSED:  q, k, v, seqlens, cos_cache?, sin_cache?, ids?, q_norm?, k_norm?, bias?, sink? -> k_cache, v_cache, y
+//           GROW: k_cache and v_cache are inputs, and k_new and v_new outputs    params: kv_seq, q_row, kv_row (vectors of a token), first_k, first_v (offsets),
 //           past_rows, half, positions, eps as in attention_append; keys is the caches' number of rows
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
-//   All but seqlens, ids, bias, sink and y are bound four elements a vector
+//   All but seqlens, ids, bias, sink and y are bound four elements a vector, and packed caches as words
 //   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight;
 //   VK, VV: vectors of a key and of a value that a thread holds
 //   lists: y_stride (without SPLIT)    params: splits, seq, keys, past, scale    grid: splits, row tiles
@@ -16,6 +16,12 @@
 #include "lib/attention_score.wgsl"
 
 alias V = vec4<f32>;
+
+#include "lib/kv_cache.wgsl"
+#if KV_PACKED
+#include "lib/kv_pack.wgsl"
+fn partner(x: V, step: u32, thread: u32) -> V { return subgroupShuffleXor(x, step); }
+#endif
 
 const TEAMS = WG / LANES;
 const CHUNK = TEAMS * UNROLL;
@@ -25,25 +31,7 @@ var<workgroup> sub_sums: array<R, SUBS * DV * 4u>;
 var<workgroup> sub_tops: array<R, SUBS>;     // largest score
 var<workgroup> sub_weights: array<R, SUBS>;  // sum of exp(score - largest)
 
-// What a thread holds of a key, of a value, and of the queries and sums of all rows, element by element.
-struct Key {
-#for n VK
-  v$n: k_cache_t,
-#endfor
-}
-struct Value {
-#for n VV
-  v$n: v_cache_t,
-#endfor
-}
-struct Query {
-#for n VK
-  x$n: R,
-  y$n: R,
-  z$n: R,
-  w$n: R,
-#endfor
-}
+// Sums of all rows over the keys of a thread, element by element.
 struct Sums {
 #for n VV
   x$n: R,
@@ -58,15 +46,22 @@ struct Sums {
 #include "lib/attention_load.wgsl"
 
 // Scores of all rows with key t.
-fn scores_of(p: Place, query: Query, key: Key, t: u32) -> R {
+fn scores_of(p: Place, query: Query, key: Key, t: u32, lane: u32) -> R {
   var s = R();
 #for n VK
   {
+#if KV_PACKED
+    let x = numbers_of(key.v$n, lane);
+#else
     let x = V(key.v$n);
+#endif
     s += query.x$n * x.x + query.y$n * x.y + query.z$n * x.z + query.w$n * x.w;
   }
 #endfor
   for (var step = LANES / 2u; step > 0u; step /= 2u) { s += subgroupShuffleXor(s, step); }
+#if KV_PACKED
+  s *= factor_of(key.header);
+#endif
 #if EACH_ROW
   var each = array<f32, 4>();
 #for r ROWS
@@ -94,18 +89,27 @@ fn raised(old: Sums, top: R) -> Sums {
 }
 
 // The sums with a value of these scores, none of which exceeds the top.
-fn added(old: Sums, scores: R, value: Value, inside: bool) -> Sums {
+fn added(old: Sums, scores: R, value: Value, inside: bool, lane: u32) -> Sums {
   var s = old;
   let share = select(exp(scores - s.top), R(), scores == R(LOWEST));
   s.weight += share;
+  // Memory behind the last key may hold anything, NaN included.
+#if KV_PACKED
+  let part = share * select(0.0, factor_of(value.header), inside);
+#else
+  let part = share;
+#endif
 #for n VV
   {
-    // Memory behind the last key may hold anything, NaN included.
+#if KV_PACKED
+    let x = numbers_of(value.v$n, lane);
+#else
     let x = select(V(), V(value.v$n), vec4(inside));
-    s.x$n += share * x.x;
-    s.y$n += share * x.y;
-    s.z$n += share * x.z;
-    s.w$n += share * x.w;
+#endif
+    s.x$n += part * x.x;
+    s.y$n += part * x.y;
+    s.z$n += part * x.z;
+    s.w$n += part * x.w;
   }
 #endfor
   return s;
@@ -153,9 +157,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let t = first + team;
     let key = new_key(p, t, lane);
     let value = new_value(p, t, lane);
-    if (stores && t < end) { store_key(p, t, lane, key, value); }
-    let scores = select(R(LOWEST), scores_of(p, query, key, t), R(f32(t)) < R(f32(end)));
-    sums = added(raised(sums, max(sums.top, scores)), scores, value, t < end);
+    if (stores && t < end) { store(p, t, lane, key, value); }
+    let scores = select(R(LOWEST), scores_of(p, query, key, t, lane), R(f32(t)) < R(f32(end)));
+    sums = added(raised(sums, max(sums.top, scores)), scores, value, t < end, lane);
   }
 #else
   let cached = end;
@@ -165,15 +169,15 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     var top = sums.top;
 #for u UNROLL
 #if GROW
-    if (stores && t + $uu * TEAMS < cached) { store_key(p, t + $uu * TEAMS, lane, key$u, value$u); }
+    if (stores && t + $uu * TEAMS < cached) { store(p, t + $uu * TEAMS, lane, key$u, value$u); }
 #endif
-    let scores$u = select(R(LOWEST), scores_of(p, query, key$u, t + $uu * TEAMS),
+    let scores$u = select(R(LOWEST), scores_of(p, query, key$u, t + $uu * TEAMS, lane),
                           R(f32(t + $uu * TEAMS)) < R(f32(cached)));
     top = max(top, scores$u);
 #endfor
     sums = raised(sums, top);
 #for u UNROLL
-    sums = added(sums, scores$u, value$u, t + $uu * TEAMS < cached);
+    sums = added(sums, scores$u, value$u, t + $uu * TEAMS < cached, lane);
 #endfor
     if (base + CHUNK < cached) {
 #for u UNROLL
@@ -212,13 +216,13 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       sum += sub_sums[i * DV * 4u + e] * keep;
     }
 #for r ROWS
-    store(p, group_id.y * params.splits + group_id.x, $ru, e, row_at(sum, $ru), row_at(top, $ru), row_at(weight, $ru));
+    give(p, group_id.y * params.splits + group_id.x, $ru, e, row_at(sum, $ru), row_at(top, $ru), row_at(weight, $ru));
 #endfor
   }
 }
 
 // Element e of row r: the sum of its values, with the row's largest score and weight.
-fn store(p: Place, part: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32) {
+fn give(p: Place, part: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32) {
 #if SPLIT
   let line = part * ROWS * (DV + 1u) * 4u;
   y[line + r * DV * 4u + e] = sum;

@@ -1,5 +1,6 @@
 // FlashAttention on subgroup matrices (attention_matrix.wgsl).
 #include <algorithm>
+#include <span>
 
 #include "ops/attention.h"
 
@@ -17,9 +18,10 @@ bool HasMatrices(const DeviceInfo& device) {
          });
 }
 
-// Eight elements a vector at every offset of q, k and v.
+// Eight elements a vector at every offset of q, and of k and v unless they are packed.
 bool InEights(const Attention& a) {
-  for (const HeadLayout* at : {&a.q_at, &a.k_at, &a.v_at})
+  const HeadLayout* list[] = {&a.q_at, &a.k_at, &a.v_at};
+  for (const HeadLayout* at : std::span(list, a.kv_bits == 0 ? 3 : 1))
     if ((at->batch | at->head | at->row | at->first) % 8 != 0) return false;
   return true;
 }
@@ -40,18 +42,24 @@ bool AttendWithMatrices(Plan& p, const Attention& a) {
   const uint32_t keys = 32;  // 64 leave room for fewer workgroups on a core
   if (WorkgroupBytes(a.head, keys) > device.workgroup_bytes) return false;
 
+  // Packed rows are read a word at a time, by vectors of four elements.
+  const uint32_t kv_width = a.kv_bits > 0 ? 1 : 4, kv_vector = a.kv_bits > 0 ? 4 : 8;
   Dispatch d{.shader = "attention_matrix",
              .consts = {{"H8", U32(a.head / 8)},
+                        {"D", U32(a.head / 4)},
+                        {"VALUES", true},
                         {"BN", keys},
                         {"HEAD_BLOCKS", U32(a.head / 16)},
                         {"KEY_BLOCKS", keys / 16},
                         {"QUADS", keys / 8},
                         {"LOADS", CeilDiv(keys * U32(a.head / 8), kThreads)}},
-             .in = {{"q", a.q, 4, View::kWords}, {"k", a.k, 4, View::kWords}, {"v", a.v, 4, View::kWords}},
+             .in = {{"q", a.q, 4, View::kWords},
+                    {"k_cache", a.k, kv_width, View::kWords},
+                    {"v_cache", a.v, kv_width, View::kWords}},
              .out = {{"y", a.out, 4}},
              .params = {{"q_stride", InVectors(a.q_at, 8)},
-                        {"k_stride", InVectors(a.k_at, 8)},
-                        {"v_stride", InVectors(a.v_at, 8)},
+                        {"k_stride", InVectors(a.k_at, kv_vector)},
+                        {"v_stride", InVectors(a.v_at, kv_vector)},
                         {"y_stride", InVectors(a.out_at, 4)}}};
   AddRowTiles(d, a, kRows);
   p.Run(d);

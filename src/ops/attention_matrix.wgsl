@@ -4,13 +4,18 @@
 // share a row, and back as f16 probabilities. Scores are in units of log 2. The running maximum of a row is only raised
 // when a score exceeds it by SLACK: probabilities then reach 2^SLACK, far inside f16, and the sums in registers seldom
 // need rescaling.
-//   q, k, v (as words, 8 elements a vector), seqlens?, bias?, sink? -> y (4 elements a vector)
+//   q, k_cache, v_cache (as words, 8 elements a vector; KV_PACKED: as lib/kv_cache.wgsl says), seqlens?, bias?, sink?
+//     -> y (4 elements a vector)
 //   consts: H8 (vectors of 8 in a head), BN (keys of a tile), HEAD_BLOCKS, KEY_BLOCKS (of 16), QUADS (BN / 8: vectors of 4 of
 //     a thread in the softmax), LOADS (vectors of keys, and of values, that a thread stages)
-//   lists: q_stride, k_stride, v_stride (vectors of 8), y_stride (vectors of 4): batch, head, row, first
+//   lists: q_stride, k_stride, v_stride (vectors of 8; of a packed cache, of 4), y_stride (vectors of 4): batch, head, row, first
 //   params: tiles, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_keys.wgsl"
 #include "lib/attention_score.wgsl"
+#if KV_PACKED
+alias V = vec4<f32>;
+#include "lib/kv_cache.wgsl"
+#endif
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -38,8 +43,21 @@ struct Pair {
 
 fn fetch(k_first: u32, v_first: u32, t0: u32, end: u32, i: u32) -> Pair {
   let t = t0 + i / H8;
-  return Pair(k[k_first + min(t, end - 1u) * k_stride_at(2u) + i % H8],
-              select(vec4<u32>(), v[v_first + min(t, end - 1u) * v_stride_at(2u) + i % H8], vec4<bool>(t < end)));
+  let key_row = k_first + min(t, end - 1u) * k_stride_at(2u);
+  let value_row = v_first + min(t, end - 1u) * v_stride_at(2u);
+#if KV_PACKED
+  let at = i % H8 * 2u;
+  let key = in_halves(key_vector(key_row, at), key_vector(key_row, at + 1u));
+  let value = in_halves(value_vector(value_row, at), value_vector(value_row, at + 1u));
+#else
+  let key = k_cache[key_row + i % H8];
+  let value = v_cache[value_row + i % H8];
+#endif
+  return Pair(key, select(vec4<u32>(), value, vec4<bool>(t < end)));
+}
+
+fn in_halves(a: vec4<f32>, b: vec4<f32>) -> vec4<u32> {
+  return vec4(pack2x16float(a.xy), pack2x16float(a.zw), pack2x16float(b.xy), pack2x16float(b.zw));
 }
 
 fn score_quad(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(scores[at]); }
@@ -180,8 +198,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     weight += dot(x[$c], vec4(1.0));
 #endfor
 #for n KEY_BLOCKS
-    probs[p_at + $nu] = vec4(pack2x16float(x[2 * $n].xy), pack2x16float(x[2 * $n].zw), pack2x16float(x[2 * $n + 1].xy),
-                             pack2x16float(x[2 * $n + 1].zw));
+    probs[p_at + $nu] = in_halves(x[2 * $n], x[2 * $n + 1]);
 #endfor
     if (workgroupUniformLoad(&raised) != 0u && t0 != seen.begin) {
 #for h HEAD_BLOCKS

@@ -1,22 +1,23 @@
 // The scores of attention as an output of their own; a workgroup takes one query row of one head.
-//   q, k, seqlens?, bias?, sink? -> y [batch, heads, seq, keys]    V: f32 or vec4<f32>, the vector of q and k
+//   q, k_cache, seqlens?, bias?, sink? -> y [batch, heads, seq, keys]    V: f32 or vec4<f32>, the vector of q and keys
 //   D: vectors of a head; SOFTMAX: probabilities, 0 where a pair is masked; otherwise scores, `hidden` where
 //   causality, window or length hide a key
 //   lists (vectors): q_stride, k_stride (batch, head, row, first)
 //   params: rows (batch * heads * seq), heads, group, seq, keys, past, scale, hidden
 #include "lib/attention_keys.wgsl"
+#include "lib/kv_cache.wgsl"
 #include "lib/attention_score.wgsl"
 
 var<workgroup> query: array<V, D>;
 
-// Scaled product of the query row with the key that begins at vector `at`.
+// Scaled product of the query row with the key whose row begins at `at`.
 fn product(at: u32) -> f32 {
   var sum = 0.0;
   for (var d = 0u; d < D; d++) {
 #if VECTOR
-    sum += dot(query[d], V(k[at + d]));
+    sum += dot(query[d], key_vector(at, d));
 #else
-    sum += query[d] * V(k[at + d]);
+    sum += query[d] * key_vector(at, d);
 #endif
   }
   return sum * params.scale;

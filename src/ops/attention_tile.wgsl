@@ -1,11 +1,12 @@
 // Attention of BM query rows of one (batch, kv head) with all keys that they see, in tiles of BN keys, online softmax.
 // The rows of all query heads of the kv head are numbered together: row = s * group + (head in the group).
-//   q, k, v, seqlens?, bias?, sink? -> y    V: f32 or vec4<f32>, the vector of q, k, v and y
+//   q, k_cache, v_cache, seqlens?, bias?, sink? -> y    V: f32 or vec4<f32>, the vector of q, keys, values and y
 //   STAGE: keys pass through workgroup memory, for loads that neighbouring threads share
 //   D, DV: vectors of a head of q and k, of v; WG threads; BN divides WG, BM a multiple of WG / BN and divides WG
 //   lists (vectors): q_stride, k_stride, v_stride, y_stride (batch, head, row, first)
 //   params: tiles, group, kv_heads, seq, keys, past, scale
 #include "lib/attention_keys.wgsl"
+#include "lib/kv_cache.wgsl"
 #include "lib/attention_score.wgsl"
 
 const ROWS = BM * BN / WG;                // query rows whose score with one key a thread computes
@@ -64,7 +65,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #if STAGE
     for (var i = thread; i < BN * D; i += WG) {
       let row = min(t0 + i / D, end - 1u);
-      k_tile[i % D * (BN + 1u) + i / D] = V(k[k_first + row * k_stride_at(2u) + i % D]);
+      k_tile[i % D * (BN + 1u) + i / D] = key_vector(k_first + row * k_stride_at(2u), i % D);
     }
     workgroupBarrier();
 #endif
@@ -77,7 +78,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #if STAGE
         let key = k_tile[d * (BN + 1u) + thread % BN];
 #else
-        let key = V(k[at + d]);
+        let key = key_vector(at, d);
 #endif
         for (var i = 0u; i < ROWS; i++) { raw[i] += product(q_tile[(score_first + i) * D + d], key); }
       }
@@ -112,7 +113,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
       for (var c = 0u; c < min(BN, end - t0); c++) {
         let at = v_first + (t0 + c) * v_stride_at(2u);
         for (var n = 0u; n < OUT_VECS; n++) {
-          let value = V(v[at + min(lane + n * LANES, DV - 1u)]);
+          let value = value_vector(at, min(lane + n * LANES, DV - 1u));
           for (var i = 0u; i < OUT_ROWS; i++) {
             sums[i * OUT_VECS + n] += p_tile[(out_first + i) * STRIDE + c] * value;
           }

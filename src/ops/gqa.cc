@@ -18,6 +18,7 @@ struct Gqa {
   const Tensor *q, *k, *v, *past_k, *past_v, *seqlens, *cos, *sin, *ids, *bias, *sink, *q_norm, *k_norm;
   const Tensor *out, *k_cache, *v_cache, *scores;
   int64_t batch, seq, kv_seq, heads, kv_heads, head;
+  int64_t kv_bits;   // of an element of the caches; 0: they have the query's type
   int64_t capacity;  // rows of the caches
   int64_t keys;      // most key rows of a batch entry
   HeadLayout q_at, k_at, v_at;
@@ -62,14 +63,20 @@ void ReadQkv(Gqa& g) {
   g.k_at = g.v_at = rows(g.kv_heads * g.head, g.kv_seq, 0);
 }
 
+// Elements of a row of a cache of `bits` (option kvCacheQuantizationBits) in a tensor of this type.
+int64_t RowOf(int64_t head, int64_t bits, DType type) {
+  return bits == 0 ? head : KvRow(head, bits) * bits / static_cast<int64_t>(BitsOf(type));
+}
+
 // Creates the caches: the past's memory where the caller shares it.
 void ReadCaches(Plan& p, Gqa& g) {
   int64_t past_rows = 0;
+  const int64_t row = RowOf(g.head, g.kv_bits, g.q->type);
   Check((g.past_k == nullptr) == (g.past_v == nullptr),
         "GroupQueryAttention: one of past_key, past_value is absent.");
   for (const Tensor* past : {g.past_k, g.past_v})
     if (past) {
-      const Shape want{g.batch, g.kv_heads, g.past_k->shape.size() == 4 ? g.past_k->shape[2] : 0, g.head};
+      const Shape want{g.batch, g.kv_heads, g.past_k->shape.size() == 4 ? g.past_k->shape[2] : 0, row};
       Check(past->shape == want, "GroupQueryAttention: a past has shape ", ToString(past->shape), ", not ",
             ToString(want), ".");
       past_rows = want[2];
@@ -82,7 +89,7 @@ void ReadCaches(Plan& p, Gqa& g) {
   g.keys = total->host ? HostInts(*total)[0] : past_rows;
   Check(g.keys >= 0, "GroupQueryAttention: total_sequence_length is ", g.keys, ".");
   g.capacity = std::max(g.keys, past_rows);
-  const Shape shape{g.batch, g.kv_heads, g.capacity, g.head};
+  const Shape shape{g.batch, g.kv_heads, g.capacity, row};
   g.k_cache = p.Out(1, shape);
   g.v_cache = p.Out(2, shape);
   if (g.k_cache == nullptr) g.k_cache = p.Scratch(g.q->type, shape);
@@ -132,6 +139,7 @@ Gqa Read(Plan& p) {
     if (inputs[i]) *inputs[i] = p.In(i);
   g.heads = p.Attr("num_heads", 0);
   g.kv_heads = p.Attr("kv_num_heads", 0);
+  g.kv_bits = p.Option("kvCacheQuantizationBits");
   g.rotary = p.Attr("do_rotary", 0) != 0;
   g.interleaved = p.Attr("rotary_interleaved", 0) != 0;
   ReadQkv(g);
@@ -161,6 +169,10 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
                         {"SG", subgroups ? device.subgroup_size() : 1u},
                         {"D", U32(d4)},
                         {"V", "vec4<f32>"},
+                        {"VK", 1u},
+                        {"KV_PACKED", g.kv_bits > 0},
+                        {"KV4", g.kv_bits == 4},
+                        {"VALUES", true},
                         {"QK_NORM", norm},
                         {"ROTARY", g.rotary},
                         {"INTERLEAVED", g.interleaved},
@@ -168,7 +180,7 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
                         {"Q", moves_q},
                         {"GROW", g.grow}},
              .in = {{"q", g.q, 4}, {"k", g.k, 4}, {"v", g.v, 4}, {"seqlens", g.seqlens}},
-             .out = {{"k_cache", g.k_cache, 4}, {"v_cache", g.v_cache, 4}},
+             .out = {KvBind("k_cache", g.k_cache, g.kv_bits, 4), KvBind("v_cache", g.v_cache, g.kv_bits, 4)},
              .params = {{"row", Ints{U32(g.q_at.row / 4), U32(g.k_at.row / 4), U32(g.v_at.row / 4)}},
                         {"first", Ints{U32(g.q_at.first / 4), U32(g.k_at.first / 4), U32(g.v_at.first / 4)}},
                         {"slots", U32(slots)},
@@ -188,8 +200,8 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
   if (g.ids) d.in.push_back({"ids", g.ids});
   if (norm) d.in.push_back({"q_norm", g.q_norm, 4});
   if (norm) d.in.push_back({"k_norm", g.k_norm, 4});
-  if (g.grow) d.in.push_back({"k_past", g.past_k, 4});
-  if (g.grow) d.in.push_back({"v_past", g.past_v, 4});
+  if (g.grow) d.in.push_back(KvBind("k_past", g.past_k, g.kv_bits, 4));
+  if (g.grow) d.in.push_back(KvBind("v_past", g.past_v, g.kv_bits, 4));
   if (moves_q) d.out.push_back({"q_new", q_new, 4});
   p.Run(d);
   return q_new;
@@ -198,7 +210,8 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
 // Attention over the caches, with q as the model gives it.
 Attention Problem(Plan& p, const Gqa& g) {
   const int64_t hidden = g.heads * g.head;
-  const HeadLayout in_cache{g.kv_heads * g.capacity * g.head, g.capacity * g.head, g.head, 0};
+  const int64_t row = KvRow(g.head, g.kv_bits);
+  const HeadLayout in_cache{g.kv_heads * g.capacity * row, g.capacity * row, row, 0};
   Attention a{.q = g.q,
               .k = g.k_cache,
               .v = g.v_cache,
@@ -207,6 +220,7 @@ Attention Problem(Plan& p, const Gqa& g) {
               .k_at = in_cache,
               .v_at = in_cache,
               .out_at = {g.seq * hidden, g.head, hidden, 0},
+              .kv_bits = g.kv_bits,
               .batch = g.batch,
               .heads = g.heads,
               .kv_heads = g.kv_heads,
@@ -280,6 +294,25 @@ std::string DeclinesScores(const NodeView& node) {
   return "";
 }
 
+// Option kvCacheQuantizationBits and what the model declares of its caches.
+std::string DeclinesPacking(const NodeView& node) {
+  if (node.kv_bits == 0) return "";
+  const auto last = [&](size_t i) {
+    return node.Has(i) && !node.in[i].shape.empty() ? node.in[i].shape.back() : -1;
+  };
+  const int64_t heads = node.Attr("num_heads", 0), kv_heads = node.Attr("kv_num_heads", 0);
+  const int64_t all = node.Has(kKey) ? heads : heads + 2 * kv_heads;
+  const int64_t head = last(kQuery) > 0 && all > 0 ? last(kQuery) / all : -1;
+  const std::string option = Join("option kvCacheQuantizationBits is ", node.kv_bits);
+  if (head < 0) return "";
+  const int64_t row = RowOf(head, node.kv_bits, node.in[kQuery].type);
+  for (const size_t past : {kPastKey, kPastValue})
+    if (last(past) >= 0 && last(past) != row)
+      return Join(option, ", for which rows of 'past_key' and 'past_value' need ", row, " elements, not ",
+                  last(past));
+  return "";
+}
+
 std::string Declines(const NodeView& node) {
   const auto quantised = [&](const char* name) {
     const std::string type = node.attrs.String(name, "NONE");
@@ -289,6 +322,7 @@ std::string Declines(const NodeView& node) {
     return "a quantised KV cache is not supported";
   if (node.Has(kPastKey) && node.in[kPastKey].type != node.in[kQuery].type)
     return "the KV cache has another type than the query";
+  if (std::string reason = DeclinesPacking(node); !reason.empty()) return reason;
   if (node.Attr("do_rotary", 0) != 0 && node.device->max_storage_buffers < 9)
     return Join("rotation while appending binds 9 buffers; the device takes ",
                 node.device->max_storage_buffers);

@@ -79,8 +79,13 @@ class Arg:
     const: bool = False  # an initialiser of the model
     dims: tuple[str | int | None, ...] | None = None  # the declared shape; names are symbolic
     on_cpu: bool = False  # stays in CPU memory when the case binds device memory
+    through: Callable[[np.ndarray], np.ndarray] | None = None  # what becomes of the elements; needs `dims`
 
     def make(self, rng: np.random.Generator) -> np.ndarray:
+        x = self._draw(rng)
+        return self.through(x) if self.through else x
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
         _, numpy_type, default = DTYPES[self.dtype]
         if self.value is not None:
             return np.asarray(self.value).astype(numpy_type).reshape(self.shape)
@@ -162,6 +167,7 @@ class Case:
     atol: float | None
     why: str
     ref: Callable[..., Any] | None
+    judge: Callable[..., str] | None
     oracle: str
     shared: dict[int, int]
     bind: bool
@@ -192,6 +198,8 @@ def case(
     atol: float | None = None,
     why: str = "",  # required when tol or atol is wider than the default
     ref: Callable[..., Any] | None = None,  # float64 oracle: ref(*inputs, **attributes) -> output(s)
+    judge: Callable[..., str]
+    | None = None,  # judge(inputs, outputs, **attributes) -> what is wrong; `ref` gives shapes
     oracle: str = "",  # the CPU EP "cpu": in the same types; "f32" (f16, bf16) and "f64": inputs widened
     shared: dict[int, int] | None = None,  # {output: input} that share one device buffer; implies bind
     bind: bool = False,  # inputs and outputs are bound in device memory
@@ -223,7 +231,7 @@ def case(
         )
     oracle = oracle or ("f32" if widest & {"f16", "bf16"} else "cpu")
     for version in [opset] if opset is None or isinstance(opset, int) else opset:
-        one = Case(op, args, attrs, domain, version or NEWEST, mask, tol, atol, why, ref, oracle,
+        one = Case(op, args, attrs, domain, version or NEWEST, mask, tol, atol, why, ref, judge, oracle,
                    shared or {}, bind or bool(shared), declined, perf, symbolic, nodes,
                    options or {}, types or {}, family)  # fmt: skip
         one.id = id or _describe(one, explicit_opset=version is not None)

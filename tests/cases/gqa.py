@@ -1,6 +1,7 @@
 """GroupQueryAttention: prompt, continuation and decode; growing and shared caches; every extra term of the scores."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -87,27 +88,29 @@ def softmax(q, keys, past, bias, extra, a):
 def add(dtype: str, heads: int, kv_heads: int, head: int, seq: int, past: int, *, capacity: int = 0,
         lengths: list[int] | None = None, packed: bool = False, half: int = -1, ids: Arg | None = None,
         bias: tuple[int, int] | None = None, sink: bool = False, norms: bool = False, kv_seq: int = -1,
-        scale: float = 1.0, numpy: bool = False, **attrs) -> None:  # fmt: skip
-    """One case: `lengths` are the keys of each batch entry, `capacity` > 0 a shared cache of that many rows."""
+        scale: float = 1.0, numpy: bool = False, remake: Callable[[Arg], Arg] = lambda cache: cache,
+        **rest) -> None:  # fmt: skip
+    """One case: `lengths` are the keys of each batch entry, `capacity` > 0 a shared cache of that many rows; `rest` are
+    attributes and keywords of `case`."""
     x = functools.partial(BY_NAME[dtype], low=-scale, high=scale)
     lengths = lengths or [past + seq]
     batch, total = len(lengths), max(lengths)
     new = seq if kv_seq < 0 else kv_seq
-    cache = x(batch, kv_heads, capacity or past, head)
+    cache = remake(x(batch, kv_heads, capacity or past, head))
     kv = (None, None) if packed else (x(batch, new, kv_heads * head),) * 2
     width = heads + 2 * kv_heads if packed else heads
     angles = x(max(total, 16), head // 2 if half < 0 else half)
-    rotary = attrs.get("do_rotary", 0)
+    rotary = rest.get("do_rotary", 0)
     args = [x(batch, seq, width * head), *kv, cache, cache, data([n - 1 for n in lengths], "i32"),
             on_cpu(data([total], "i32")), angles if rotary else None, angles if rotary else None, ids,
             x(*bias, seq, total) if bias else None, x(heads) if sink else None,
             *([None, None, x(head), x(head)] if norms else [])]  # fmt: skip
     while args[-1] is None:
         args.pop()
-    numpy = numpy or norms or bool(capacity) or attrs.get("causal", 1) == 0
-    case("GroupQueryAttention", *args, out=4 if "qk_output" in attrs else 3, num_heads=heads, kv_num_heads=kv_heads,
-         ref=functools.partial(gqa, shared=bool(capacity)) if numpy else None,
-         shared={1: 3, 2: 4} if capacity else None, **attrs)  # fmt: skip
+    numpy = numpy or norms or bool(capacity) or rest.get("causal", 1) == 0
+    oracle = functools.partial(rest.pop("ref", gqa), shared=bool(capacity)) if numpy else None
+    case("GroupQueryAttention", *args, out=4 if "qk_output" in rest else 3, num_heads=heads, kv_num_heads=kv_heads,
+         ref=oracle, shared={1: 3, 2: 4} if capacity else None, **rest)  # fmt: skip
 
 
 ROPE = {"do_rotary": 1}

@@ -147,22 +147,34 @@ TEST(Matrix, DenseProductsUseThemForBothOrdersOfB) {
   }
 }
 
+// GroupQueryAttention of a long prompt, whose caches have rows of `row` elements.
+void RunPrompt(ShapePlan& plan, int64_t head, int64_t row) {
+  constexpr int64_t kSeq = 100, kHeads = 4, kKvHeads = 2;
+  const int32_t total = kSeq;
+  plan.Add(DType::kF16, {1, kSeq, kHeads * head});
+  for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kSeq, kKvHeads * head});
+  for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kKvHeads, 128, row});
+  plan.Add(DType::kI32, {1});
+  Tensor length{.type = DType::kI32, .shape = {1}, .host = &total};
+  plan.inputs.push_back(&length);
+  plan.attrs.Set("num_heads", kHeads);
+  plan.attrs.Set("kv_num_heads", kKvHeads);
+  RunRow("GroupQueryAttention", plan);
+  EXPECT_EQ(Only(plan, "attention_matrix").grid.x, CeilDiv(kSeq * kHeads / kKvHeads, int64_t{64}) * kKvHeads);
+}
+
 TEST(Matrix, LongPromptsUseThem) {
   for (const int64_t head : {64, 128}) {
-    constexpr int64_t kSeq = 100, kHeads = 4, kKvHeads = 2;
-    const int32_t total = kSeq;
     MatrixPlan plan;
-    plan.Add(DType::kF16, {1, kSeq, kHeads * head});
-    for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kSeq, kKvHeads * head});
-    for (int i = 0; i < 2; ++i) plan.Add(DType::kF16, {1, kKvHeads, 128, head});
-    plan.Add(DType::kI32, {1});
-    Tensor length{.type = DType::kI32, .shape = {1}, .host = &total};
-    plan.inputs.push_back(&length);
-    plan.attrs.Set("num_heads", kHeads);
-    plan.attrs.Set("kv_num_heads", kKvHeads);
-    RunRow("GroupQueryAttention", plan);
-    EXPECT_EQ(Only(plan, "attention_matrix").grid.x,
-              CeilDiv(kSeq * kHeads / kKvHeads, int64_t{64}) * kKvHeads);
+    RunPrompt(plan, head, head);
+  }
+}
+
+TEST(Matrix, LongPromptsOverQuantisedCachesUseThem) {
+  for (const int64_t head : {64, 128}) {
+    MatrixPlan plan;
+    plan.options["kvCacheQuantizationBits"] = 8;
+    RunPrompt(plan, head, (head * 8 + 32) / 16);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,6 +22,7 @@ class ShapePlan : public Plan {
   Attrs attrs;
   DType out_type = DType::kF16;
   size_t outputs = 1;
+  std::map<std::string_view, int64_t> options;
   std::vector<Dispatch> dispatches;
 
   const Tensor* Add(DType type, const Shape& shape) {
@@ -40,7 +42,7 @@ class ShapePlan : public Plan {
   const Attrs& Attributes() override { return attrs; }
   const DeviceInfo& Device() override { return device_; }
   int Since() override { return 1; }
-  int64_t Option(std::string_view) override { return 0; }
+  int64_t Option(std::string_view name) override { return options.contains(name) ? options[name] : 0; }
   bool Capturing() override { return false; }
   void Run(const Dispatch& dispatch) override { dispatches.push_back(dispatch); }
   void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override {}

@@ -1,5 +1,29 @@
 // Query rows, keys and values for attention_decode: its Query, Key and Value. Lane `lane` of a team holds vectors lane,
 // lane + LANES, ... of a row.
+// What a thread holds of a key, of a value, and of the queries of all rows, element by element.
+#if KV_PACKED
+alias Key = Packed;
+alias Value = Packed;
+#else
+struct Key {
+#for n VK
+  v$n: key_part,
+#endfor
+}
+struct Value {
+#for n VV
+  v$n: value_part,
+#endfor
+}
+#endif
+struct Query {
+#for n VK
+  x$n: R,
+  y$n: R,
+  z$n: R,
+  w$n: R,
+#endfor
+}
 fn vector_of(lane: u32, n: u32, count: u32) -> u32 { return min(lane + n * LANES, count - 1u); }
 
 #if FUSED
@@ -51,6 +75,20 @@ fn load_query(p: Place, lane: u32) -> Query {
 #endif
     v$n_$r = select(V(), x$n * params.scale, vec4(lane + $nu * LANES < D));
 #endfor
+#if FUSED
+#if KV4
+    {
+      var line = Line();
+#for n VK
+      line[$n] = v$n_$r;
+#endfor
+      line = turned(line, lane);
+#for n VK
+      v$n_$r = line[$n];
+#endfor
+    }
+#endif
+#endif
   }
 #endfor
 #for n VK
@@ -62,43 +100,53 @@ fn load_query(p: Place, lane: u32) -> Query {
   return query;
 }
 
-// Key t; one outside the tensor reads some other row.
-fn load_key(p: Place, t: u32, lane: u32) -> Key {
-  var key = Key();
+// Vectors before the row of key t; one outside the tensor becomes some other row.
+#if FUSED
+fn row_in(capacity: u32, p: Place, t: u32, size: u32) -> u32 {
+  return ((p.b * KV_HEADS + p.kv_head) * capacity + min(t, max(capacity, 1u) - 1u)) * size;
+}
+#endif
+
+fn key_row(p: Place, t: u32) -> u32 {
 #if GROW
-  let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, max(params.past_rows, 1u) - 1u)) * D;
-#for n VK
-  key.v$n = k_cache_t(k_past[at + vector_of(lane, $nu, D)]);
-#endfor
+  return row_in(params.past_rows, p, t, ROW_VECTORS);
 #else
 #if FUSED
-  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * D;
+  return row_in(params.keys, p, t, ROW_VECTORS);
 #else
-  let at = p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) + min(t, params.keys - 1u) * k_stride_at(2u) + k_stride_at(3u);
+  return p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) + min(t, params.keys - 1u) * k_stride_at(2u) + k_stride_at(3u);
 #endif
+#endif
+}
+
+fn value_row(p: Place, t: u32) -> u32 {
+#if FUSED
+  return key_row(p, t);
+#else
+  return p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) + min(t, params.keys - 1u) * v_stride_at(2u) + v_stride_at(3u);
+#endif
+}
+
+fn load_key(p: Place, t: u32, lane: u32) -> Key {
+  var key = Key();
+  let at = key_row(p, t);
 #for n VK
-  key.v$n = k_cache[at + vector_of(lane, $nu, D)];
+  key.v$n = key_part_at(at, vector_of(lane, $nu, D));
 #endfor
+#if KV_PACKED
+  key.header = key_header(at);
 #endif
   return key;
 }
 
 fn load_value(p: Place, t: u32, lane: u32) -> Value {
   var value = Value();
-#if GROW
-  let at = ((p.b * KV_HEADS + p.kv_head) * params.past_rows + min(t, max(params.past_rows, 1u) - 1u)) * DV;
+  let at = value_row(p, t);
 #for n VV
-  value.v$n = v_cache_t(v_past[at + vector_of(lane, $nu, DV)]);
+  value.v$n = value_part_at(at, vector_of(lane, $nu, DV));
 #endfor
-#else
-#if FUSED
-  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + min(t, params.keys - 1u)) * DV;
-#else
-  let at = p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) + min(t, params.keys - 1u) * v_stride_at(2u) + v_stride_at(3u);
-#endif
-#for n VV
-  value.v$n = v_cache[at + vector_of(lane, $nu, DV)];
-#endfor
+#if KV_PACKED
+  value.header = value_header(at);
 #endif
   return value;
 }
@@ -110,30 +158,71 @@ fn new_row(p: Place, t: u32) -> u32 {
 }
 
 fn new_key(p: Place, t: u32, lane: u32) -> Key {
-  var key = Key();
   let at = new_row(p, t) + params.first_k;
   let s = min(t - p.keys.past, params.kv_seq - 1u);
   let scale = head_scale(1u, at, lane);
 #for n VK
-  key.v$n = k_cache_t(rotated(1u, at, vector_of(lane, $nu, D), position(p.b, s, p.keys.past), scale));
+  let x$n = rotated(1u, at, vector_of(lane, $nu, D), position(p.b, s, p.keys.past), scale);
+#endfor
+#if KV_PACKED
+  var line = Line();
+#for n VK
+  line[$n] = select(V(), x$n, lane + $nu * LANES < D);
+#endfor
+  return packed(turned(line, lane), lane);
+#else
+  var key = Key();
+#for n VK
+  key.v$n = key_part(x$n);
 #endfor
   return key;
+#endif
 }
 
 fn new_value(p: Place, t: u32, lane: u32) -> Value {
+  let at = new_row(p, t) + params.first_v;
+#if KV_PACKED
+  var line = Line();
+#for n VV
+  line[$n] = select(V(), V(v[at + vector_of(lane, $nu, DV)]), lane + $nu * LANES < DV);
+#endfor
+  return packed(turned(line, lane), lane);
+#else
   var value = Value();
 #for n VV
-  value.v$n = v_cache_t(v[new_row(p, t) + params.first_v + vector_of(lane, $nu, DV)]);
+  value.v$n = value_part(v[at + vector_of(lane, $nu, DV)]);
 #endfor
   return value;
+#endif
 }
 
-fn store_key(p: Place, t: u32, lane: u32, key: Key, value: Value) {
-  let at = ((p.b * KV_HEADS + p.kv_head) * params.keys + t) * D;
+#if GROW
+fn put_key(at: u32, part: key_part) { k_new[at] = part; }
+fn put_value(at: u32, part: value_part) { v_new[at] = part; }
+#else
+fn put_key(at: u32, part: key_part) { k_cache[at] = part; }
+fn put_value(at: u32, part: value_part) { v_cache[at] = part; }
+#endif
+
+// Key and value t into the caches, whose number of rows is params.keys.
+fn store(p: Place, t: u32, lane: u32, key: Key, value: Value) {
+  let at = row_in(params.keys, p, t, ROW_VECTORS);
+#if KV_PACKED
+  if (lane == 0u) {
+    put_key(at / PER_WORD, key.header);
+    put_value(at / PER_WORD, value.header);
+  }
+#endif
 #for n VK
   if (lane + $nu * LANES < D) {
-    k_cache[at + lane + $nu * LANES] = key.v$n;
-    v_cache[at + lane + $nu * LANES] = value.v$n;
+#if KV_PACKED
+    // Lanes that share a word hold the same one.
+    put_key(word_of(at, lane + $nu * LANES), key.v$n);
+    put_value(word_of(at, lane + $nu * LANES), value.v$n);
+#else
+    put_key(at + lane + $nu * LANES, key.v$n);
+    put_value(at + lane + $nu * LANES, value.v$n);
+#endif
   }
 #endfor
 }
