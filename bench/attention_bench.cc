@@ -72,7 +72,7 @@ class BenchPlan : public Plan {
   const Tensor* In(size_t i) override { return i < 9 ? in_[i] : nullptr; }
   size_t InCount() override { return 9; }
   const Tensor* Out(size_t i, const Shape& shape) override {
-    if (i > 0) return in_[2 + i];
+    if (i > 0) return i < OutCount() ? in_[2 + i] : nullptr;
     if (!out_) out_ = Make(DType::kF16, shape);
     return out_;
   }
