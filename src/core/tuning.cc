@@ -23,6 +23,13 @@ std::string NameOf(const Family& family, DType type, std::initializer_list<Trait
   return name;
 }
 
+// What is wanted for the family: FAMILY:LIST is for one of them.
+std::string_view For(const Family& family, std::string_view wanted) {
+  const size_t colon = wanted.find(':');
+  if (colon == wanted.npos) return wanted;
+  return wanted.substr(0, colon) == family.name ? wanted.substr(colon + 1) : std::string_view();
+}
+
 }  // namespace
 
 Family::Family(const char* family_name, std::initializer_list<const char*> lists)
@@ -55,23 +62,24 @@ ProblemScope::ProblemScope(Plan& plan, const Family& family, DType type,
   if (current != nullptr || tuning == nullptr) return;
   if (tuning->kept.empty() && tuning->wanted.empty() && !tuning->noting) return;
   problem_ = NameOf(family, type, traits);
-  wanted_ = tuning->wanted;
+  wanted_ = For(family, tuning->wanted);
   if (wanted_.empty())
     if (const auto found = tuning->kept.find(problem_); found != tuning->kept.end()) wanted_ = found->second;
-  noting_ = tuning->noting;
-  if (noting_) tuning->problems.insert(problem_);
+  if (tuning->noting) noted_in_ = tuning;
   current_ = true;
   current = this;
 }
 
 ProblemScope::~ProblemScope() {
-  if (current_) current = nullptr;
+  if (!current_) return;
+  current = nullptr;
+  if (noted_in_ != nullptr) noted_in_->problems[problem_] = applied_;
 }
 
 ProblemScope* ProblemScope::Current() { return current; }
 
 void ProblemScope::Note(std::string_view variant) {
-  if (!noting_ || Names(applied_, variant)) return;
+  if (noted_in_ == nullptr || Names(applied_, variant)) return;
   if (!applied_.empty()) applied_ += ',';
   applied_ += variant;
 }

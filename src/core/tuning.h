@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,9 +32,9 @@ std::span<const Family* const> Families();
 // What one session knows. `kept` and `wanted` are lists of variants.
 struct Tuning {
   std::map<std::string, std::string, std::less<>> kept;  // by problem
-  std::string wanted;                                    // by this run, for every problem: goes before `kept`
-  bool noting = false;                                   // `problems` and names of variants are written down
-  std::set<std::string> problems;                        // that were planned
+  std::string wanted;                           // by this run: LIST, or FAMILY:LIST; goes before `kept`
+  bool noting = false;                          // what is planned is written down:
+  std::map<std::string, std::string> problems;  // and the variants that had a say
 };
 
 // `text` as `daybreak tune` keeps it: lines of a problem, a tab, its variants, and after another tab what
@@ -69,7 +68,8 @@ class ProblemScope {
   void Note(std::string_view variant);
 
  private:
-  bool noting_ = false, current_ = false;
+  bool current_ = false;
+  Tuning* noted_in_ = nullptr;
   std::string problem_, wanted_, applied_;
 };
 

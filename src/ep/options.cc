@@ -64,9 +64,9 @@ constexpr OptionDef kOptions[] = {
     {"tuningFile", "", kText, true,
      "File that gets, after session creation and after each run, what there is to tune: lines `try` (a "
      "family "
-     "of kernels, variants to try) and `problem` (of the last run), and after a line `kept` what is kept, "
-     "all "
-     "separated by tabs."},
+     "of kernels, variants to try) and `problem` (of the last run, with the variants that had a say), and "
+     "after "
+     "a line `kept` what is kept, all separated by tabs."},
     {"explainFile", "", kText, true,
      "File that gets one line of JSON for each node at session creation: `node`, `op`, `domain`, `ep`, "
      "`reason` "
@@ -208,9 +208,8 @@ std::string OptionsPage() {
           "decided by the first of several sessions that are open on it.\n\n"
           "Options of a run: `gpu_graph_id` (default 0; -1 runs without capture), "
           "`disable_synchronize_execution_providers`, `variants` (names of kernels to take where they can "
-          "run, "
-          "separated by commas, as the environment variable `DAYBREAK_VARIANT` takes them, which goes before "
-          "it).\n";
+          "run, separated by commas, or `FAMILY:` and such a list for one family of kernels; the environment "
+          "variable `DAYBREAK_VARIANT`, a list, goes before it).\n";
   for (const bool effective : {true, false}) {
     page << (effective ? "\n## Keys\n" : "\n## Keys that are accepted for compatibility\n")
          << "\n| Key | Default | Valid | Meaning |\n|---|---|---|---|\n";

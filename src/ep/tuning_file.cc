@@ -20,7 +20,8 @@ void WriteTuningFile(const Session& session) {
   std::ofstream file(path, std::ios::binary);
   for (const Family* family : Families())
     for (const char* variants : family->choices) file << "try\t" << family->name << '\t' << variants << '\n';
-  for (const std::string& problem : session.tuning.problems) file << "problem\t" << problem << '\n';
+  for (const auto& [problem, applied] : session.tuning.problems)
+    file << "problem\t" << problem << '\t' << applied << '\n';
   file << "kept\n" << session.device->LoadTuning();
   file.flush();
   Check(file.good(), "The option tuningFile names '", path, "', which cannot be written.");

@@ -80,6 +80,10 @@ TEST(Tuning, WhatARunWantsGoesBeforeWhatIsKept) {
   plan.tuning.kept["numbers f16 n=4 k=3"] = "even";
   plan.tuning.wanted = "other,odd";
   EXPECT_EQ(plan.Line(4), "odd");
+  plan.tuning.wanted = "letters:odd";
+  EXPECT_EQ(plan.Line(4), "even") << "of another family";
+  plan.tuning.wanted = "numbers:odd";
+  EXPECT_EQ(plan.Line(4), "odd");
 }
 
 TEST(Tuning, NumbersAreAskedForByName) {
@@ -104,7 +108,7 @@ TEST(Tuning, AProblemInsideAnotherOneIsPartOfIt) {
     EXPECT_EQ(outer.applied(), "odd");
   }
   EXPECT_EQ(ProblemScope::Current(), nullptr);
-  EXPECT_EQ(plan.tuning.problems, std::set<std::string>{"numbers f32"});
+  EXPECT_EQ(plan.tuning.problems, (std::map<std::string, std::string>{{"numbers f32", "odd"}}));
 }
 
 TEST(Tuning, FamiliesHaveNamesOfTheirOwnAndListsThatDiffer) {
