@@ -136,9 +136,8 @@ def create_session(
         raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
     session_options = session_options or ort.SessionOptions()
     session_options.add_provider_for_devices([found[device]], dict(options or {}))
-    session = ort.InferenceSession(model, session_options)
-    session.disable_fallback()  # an error of the device is the caller's to see, not to be retried on the CPU
-    return session
+    # An error of the device or in the options is the caller's to see, not to be retried on the CPU.
+    return ort.InferenceSession(model, session_options, enable_fallback=0)
 
 
 def _library_of(device: ort.OrtEpDevice) -> str:
