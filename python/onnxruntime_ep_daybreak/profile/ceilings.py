@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from ..errors import DaybreakError
 from ..library import create_session, devices, is_software
+from ..onnx_bytes import one_node
 from .events import read
 from .work import work
 
@@ -50,7 +51,7 @@ def _best(
     op: str, dtype: str, inputs: list[list[int]], output: list[int], device: int
 ) -> tuple[float, float]:
     """Bytes and operations a second of the fastest run of one node."""
-    model = _model(op, _ELEMENTS[dtype][0], inputs, output)
+    model = one_node(op, _ELEMENTS[dtype][0], inputs, output)
     with tempfile.TemporaryDirectory(prefix="daybreak-ceiling-") as folder:
         so = ort.SessionOptions()
         so.log_severity_level = 3
@@ -76,34 +77,3 @@ def _best(
     sizes = [work(k.op, k.kernel, k.shapes) for k in profile.runs[-1].kernels]
     seconds = min(times) / 1e6
     return sum(s[0] for s in sizes) / seconds, max(s[1] for s in sizes) / seconds
-
-
-def _model(op: str, element: int, inputs: list[list[int]], output: list[int]) -> bytes:
-    """A serialised ONNX model of one node. Field numbers are those of onnx.proto."""
-
-    def value(name: str, shape: list[int]) -> bytes:
-        dims = b"".join(_field(1, _field(1, n)) for n in shape)
-        return _field(1, name) + _field(2, _field(1, _field(1, element) + _field(2, dims)))
-
-    names = [f"x{i}" for i in range(len(inputs))]
-    node = b"".join(_field(1, n) for n in names) + _field(2, "y") + _field(3, op) + _field(4, op)
-    graph = _field(1, node) + _field(2, op)
-    graph += b"".join(_field(11, value(n, s)) for n, s in zip(names, inputs, strict=True))
-    graph += _field(12, value("y", output))
-    return _field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 17))
-
-
-def _field(number: int, content: int | str | bytes) -> bytes:
-    """One field of a protocol buffer: a varint, or bytes with their length."""
-    if isinstance(content, int):
-        return _varint(number << 3) + _varint(content)
-    data = content.encode() if isinstance(content, str) else content
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(n: int) -> bytes:
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    return bytes([*out, n])

@@ -14,7 +14,8 @@ from ..errors import DaybreakError
 
 @dataclass(frozen=True)
 class Kernel:
-    """One dispatch. Times in microseconds, on the time base of the profile."""
+    """One dispatch. Times in microseconds, on the time base of the profile. `problem` and `variant` are what tuning
+    knows it by; dispatches of one device with the same `pipeline` run the same code."""
 
     start: float
     duration: float
@@ -22,8 +23,10 @@ class Kernel:
     node: str
     kernel: str
     variant: str
+    problem: str
     shapes: str
     grid: str
+    pipeline: str
 
 
 @dataclass
@@ -89,8 +92,10 @@ def _kernel(event: dict[str, Any]) -> Kernel:
         a["node"],
         a["kernel"],
         a["variant"],
+        a["problem"],
         a["shapes"],
         a["grid"],
+        a["pipeline"],
     )
 
 
