@@ -23,7 +23,7 @@ from onnxruntime_ep_daybreak.convert import convert
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "onnxruntime_ep_daybreak"]
-COMMANDS = ["info", "convert", "generate", "chat", "run", "explain", "bench", "profile"]
+COMMANDS = ["info", "convert", "generate", "chat", "run", "explain", "bench", "profile", "tune"]
 PROVIDERS = ["cpu", "daybreak"]
 
 

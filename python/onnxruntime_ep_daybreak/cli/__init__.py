@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ..errors import DaybreakError
-from . import bench, chat, convert, explain, generate, info, profile, run
+from . import bench, chat, convert, explain, generate, info, profile, run, tune
 
 TRACEBACK_VARIABLE = "DAYBREAK_TRACEBACK"
 
@@ -19,7 +19,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (info, convert, generate, chat, run, explain, bench, profile):
+for module in (info, convert, generate, chat, run, explain, bench, profile, tune):
     cli.command(module.__name__.rpartition(".")[2])(module.command)
 
 
