@@ -13,6 +13,9 @@ constexpr int64_t kShort = 100, kLong = 2048;      // prompts for which kernels 
 constexpr int64_t kCapacity = 1024, kLongCapacity = 4096;  // rows of a KV cache of fixed size
 constexpr int64_t kSide = 320;                             // of what is no sequence
 
+// Plans of nodes, 2 to 3 us each, beyond which only the likeliest runs follow.
+constexpr size_t kMostPlans = 10'000;
+
 // --- What the names of sizes stand for
 
 enum class Role { kBatch, kSequence, kPast, kTotal, kOther };
@@ -219,17 +222,19 @@ size_t Rehearse(const Model& model, const Guess& guess, const Stage& stage) {
 void RehearseFirstRuns(const Model& model, bool capture, const Stage& stage) {
   const bool cached = std::any_of(model.values.begin(), model.values.end(), IsCache);
   const std::map<std::string, Role> roles = RolesOf(model, cached);
+  size_t planned = 0;
   const auto run = [&](int64_t tokens, int64_t before, int64_t rows, const Stage& on) {
+    planned += model.nodes.size();
     return Rehearse(model, GuessFor(roles, tokens, before, cached ? rows : 0), on);
   };
   int64_t tokens = kPrompts[0];
   size_t fewest = SIZE_MAX;
   const Stage quiet{stage.device, stage.option, {}};
   for (const int64_t length : kPrompts) {
+    if (roles.empty() || fewest == 0 || planned > kMostPlans) break;
     const size_t failed = run(length, 0, kCapacity, quiet);
     if (failed < fewest) tokens = length;
     fewest = std::min(fewest, failed);
-    if (fewest == 0 || roles.empty()) break;
   }
   run(tokens, 0, kCapacity, stage);
   if (roles.empty()) return;
@@ -237,7 +242,7 @@ void RehearseFirstRuns(const Model& model, bool capture, const Stage& stage) {
   if (cached) run(1, tokens - 1, kCapacity, stage);
   if (cached && !capture) run(1, tokens - 1, tokens - 1, stage);
   // Software devices have fewer kernels to choose from, and compile most of them when they are dispatched.
-  if (tokens < kPrompts[0] || stage.device.software) return;
+  if (tokens < kPrompts[0] || stage.device.software || planned > kMostPlans) return;
   for (const int64_t length : {kShort, kLong}) run(length, 0, kLongCapacity, stage);
   if (cached) run(1, kLong, kLongCapacity, stage);
 }

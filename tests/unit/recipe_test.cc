@@ -140,6 +140,22 @@ TEST_F(Recipes, WhatIsForeseenIsCompiledAndNotRemembered) {
   EXPECT_EQ(Files(), compiled + 1) << "the list of the model";
 }
 
+TEST_F(Recipes, WhatIsAskedForComesBeforeWhatIsForeseen) {
+  if (WebGpu::Load().Implementation() != "Dawn") GTEST_SKIP() << "compiles nothing in the background";
+  Reopen();
+  for (int i = 0; i < 200; ++i) device_->Foresee(Foreseen(static_cast<float>(1000 + i)).d);
+  const Tensor x = Upload(DType::kF32, std::vector<float>{-2}), y = Make(DType::kF32, {1});
+  Scale(x, y, 3);
+  EXPECT_EQ(Download<float>(y), (std::vector<float>{6}));
+  const size_t then = Files();
+  size_t end = then;
+  for (int quiet = 0; quiet < 10; quiet = Files() == end ? quiet + 1 : 0) {
+    end = Files();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_LT(then, end) << "the others were still being compiled";
+}
+
 TEST_F(Recipes, WhatIsForeseenDoesNoHarm) {
   for (int round = 0; round < 5; ++round) {
     Open({.cache_dir = "off"});
