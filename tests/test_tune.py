@@ -198,7 +198,7 @@ def test_a_layer_poses_the_problems_of_a_model(daybreak: Daybreak) -> None:
     assert "nbits_fused f32 m=1 n=64 n1=32 n2=32 k=64 bits=4 block=32 gated=0 norm=1" in shown
     assert "nbits_fused f32 m=1 n=128 n1=128 n2=0 k=64 bits=4 block=32 gated=1 norm=1" in shown
     assert "nbits f32 m=1 n=64 k=128 bits=4 block=32" in shown
-    assert "attention f32 rows=1 group=2 kv=2 keys=16 head=16 v_head=16" in shown
+    assert "attention f32 rows=1 group=2 kv=2 keys=16 head=16 v_head=16 kv_bits=0" in shown
     assert {"nbits_tile", "attention_tile"} <= set(plans[0].applied)
 
 

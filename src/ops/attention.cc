@@ -19,8 +19,10 @@ uint64_t BytesOf(const Attention& a, const Tile& t) {
   return 4 * static_cast<uint64_t>(floats);
 }
 
-// Query rows that share each key read, as many as workgroup memory holds and as there are. Software gains
-// nothing from staging, and its barriers cost more.
+// Query rows that share each key read, as many as workgroup memory holds and as there are. Every GPU gains
+// from keys in workgroup memory, which 16 rows read; with the 16 KiB that WebGPU guarantees fewer keys are
+// staged, or none. Software gains nothing from staging, and its barriers cost more; eight rows are what its
+// registers hold.
 Tile TileOf(const Attention& a, const DeviceInfo& device) {
   const uint32_t most = Pow2(a.seq * (a.heads / a.kv_heads));
   const bool software = device.software && !IsForced("attention_tile_staged");
@@ -101,7 +103,8 @@ AttentionScope::AttentionScope(Plan& plan, const Attention& a)
                     {"kv", SizeClass(a.batch * a.kv_heads)},
                     {"keys", SizeClass(a.keys)},
                     {"head", a.head},
-                    {"v_head", a.v_head}}) {}
+                    {"v_head", a.v_head},
+                    {"kv_bits", a.kv_bits}}) {}
 
 bool SkipsDecode() { return ForcesTile() || IsForced("attention_matrix"); }
 

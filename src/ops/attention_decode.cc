@@ -2,6 +2,7 @@
 // attention_merge).
 #include <algorithm>
 
+#include "core/device_class.h"
 #include "core/variant.h"
 #include "ops/attention.h"
 
@@ -26,16 +27,10 @@ struct Tile {
   int64_t chunk() const { return wg / lanes * unroll; }
 };
 
-// Workgroups that fill the device; a few more than its cores hide the latency of the first loads.
+// Workgroups that fill the device: two for each core, one of which computes while the other waits for its
+// loads.
 int64_t WantedWorkgroups(const DeviceInfo& device) {
-  switch (device.device_class) {
-    case DeviceClass::kNvidia:
-      return 264;  // twice the 132 cores of an H100
-    case DeviceClass::kSoftware:
-      return 2;
-    default:
-      return 96;
-  }
+  return device.software ? 2 : 2 * int64_t{FactsOf(device.device_class).cores};
 }
 
 Tile TileOf(const Attention& a, const DeviceInfo& device) {

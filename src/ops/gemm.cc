@@ -98,6 +98,9 @@ void Columns(Plan& p, const Product& q) {
   const bool software = p.Device().device_class == DeviceClass::kSoftware && !IsForced("gemm_slices");
   const uint32_t rows = q.m == 1 ? 1 : q.m <= 4 ? 4 : 8;
   const uint32_t quads = q.n / 4;
+  // Eight quads of f16 are 64 bytes, which every GPU reads at once, and slices of K fill the workgroup; a
+  // processor's workgroup is one task, for which more columns at a time are better and a barrier between
+  // slices is lost time.
   const uint32_t wide = software ? 16 : 8;  // quads a workgroup
   const uint32_t slices = software ? 1 : std::min(rows == 1 ? 32u : 16u, p.Device().max_invocations / wide);
   Dispatch d = Common(q, "gemm_columns", false, true);
@@ -113,7 +116,8 @@ void Dot(Plan& p, const Product& q) {
   constexpr uint32_t kThreads = 128;
   const DeviceInfo& device = p.Device();
   const uint32_t size = device.subgroups ? device.subgroup_size() : 0;
-  const uint32_t team = device.software ? 8 : 32;
+  const uint32_t team =
+      device.software ? 8 : 32;  // one vector of a processor; a subgroup, or part of one, elsewhere
   const uint32_t columns = q.n * q.batches();
   Dispatch d = Common(q, "gemm_dot", true, true);
   for (const Const& c : {Const{"WG", kThreads},
@@ -132,7 +136,9 @@ constexpr auto kFloat = [](const DeviceInfo&, const Product& q) {
   return q.y->type == DType::kF32 || q.y->type == DType::kF16;
 };
 
-// Dot and Columns read B once, and need no barrier on a processor; tiles read it once for 64 rows.
+// Dot and Columns read B once, and need no barrier on a processor; tiles read it once for 64 rows. Up to
+// eight rows the memory decides on every class of devices; beyond, matrix units where there are any (see
+// matmul_nbits.cc), else tiles.
 constexpr Variant<Product> kVariants[] = {
     {"gemm_dot",
      [](const DeviceInfo& d, const Product& q) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/device_class.h"
 #include "core/variant.h"
 
 namespace daybreak {
@@ -48,7 +49,9 @@ struct Tile {
   }
 };
 
-// Large tiles reuse operands most, and leave room for short steps only.
+// Large tiles reuse operands most, and leave room for short steps only. With units of 16x16 a tile of 4x4 is
+// 128 x 128 (NVIDIA, AMD), with Apple's of 8x8 it is 64 x 64; all fit 32 KiB, what Apple, Qualcomm and many
+// others give at most.
 constexpr Tile kTiles[] = {{"matrix_4x4", 4, 4, 32}, {"matrix_4x2", 4, 2, 64}, {"matrix_2x2", 2, 2, 64}};
 
 // The kernel's threads stage whole octets of each operand, of B at most four.
@@ -57,13 +60,19 @@ bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
   return a % threads == 0 && (b == 2 * threads || b == 4 * threads);
 }
 
-// Workgroups that keep a GPU of matrix units busy, and K below which a slice does not repay its sum.
-constexpr int64_t kBusy = 256;
-constexpr uint32_t kSlice = 2048;
+// Workgroups that keep a GPU of matrix units busy: two for each core, as one loads while the other
+// multiplies.
+int64_t Busy(const DeviceInfo& device) {
+  return std::min<int64_t>(256, 2 * FactsOf(device.device_class).cores);
+}
+
+constexpr uint32_t kSlice = 2048;  // of K, below which a slice does not repay its sum
 
 // Large tiles only where they, or slices of a long K, are enough to fill a GPU. `sliceable`: K may be
 // divided. No rows when the device's subgroups suit no tile.
-Tile TileOf(const MatrixConfig& unit, uint32_t threads, const Extent& e, bool sliceable) {
+Tile TileOf(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e, bool sliceable) {
+  const uint32_t threads = 4 * device.subgroup_size();
+  const int64_t busy = Busy(device);
   const uint32_t slices = IsForced("matrix_sliced") ? 3 : Forced("matrix_slices", 0);  // asked for
   const bool asks =
       std::any_of(std::begin(kTiles), std::end(kTiles), [](const Tile& t) { return IsForced(t.name); });
@@ -74,11 +83,11 @@ Tile TileOf(const MatrixConfig& unit, uint32_t threads, const Extent& e, bool sl
     chosen = tile;
     const int64_t count = tile.count(unit, e);
     if (asks && !IsForced(tile.name)) continue;
-    if (slices == 0 && (asks || count >= kBusy)) break;
+    if (slices == 0 && (asks || count >= busy)) break;
     const uint32_t most = slices != 0 ? slices : e.k / kSlice;
     if (sliceable && most > 1) {
       const uint32_t steps = CeilDiv(e.k, tile.depth);
-      const uint32_t wanted = std::min(most, static_cast<uint32_t>(CeilDiv(kBusy, count)));
+      const uint32_t wanted = std::min(most, static_cast<uint32_t>(CeilDiv(busy, count)));
       chosen.slices = CeilDiv(steps, CeilDiv(steps, slices != 0 ? most : wanted));  // none is empty
       break;
     }
@@ -89,7 +98,7 @@ Tile TileOf(const MatrixConfig& unit, uint32_t threads, const Extent& e, bool sl
 bool Fits(const DeviceInfo& device, const Extent& e) {
   const MatrixConfig* unit = ConfigOf(device);
   return unit != nullptr && device.subgroup_size() != 0 && device.workgroup_bytes >= 32768 &&
-         TileOf(*unit, 4 * device.subgroup_size(), e, false).rows != 0;
+         TileOf(device, *unit, e, false).rows != 0;
 }
 
 // What both kinds of product have in common; A and B are added by the caller.
@@ -104,7 +113,7 @@ struct Launch {
 Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slices) {
   const MatrixConfig& unit = *ConfigOf(p.Device());
   const uint32_t threads = 4 * p.Device().subgroup_size();
-  const Tile tile = TileOf(unit, threads, e, slices);
+  const Tile tile = TileOf(p.Device(), unit, e, slices);
   Launch launch{unit, tile, e, tile.n(unit) * tile.depth / 8 / threads, {}};
   launch.dispatch = {.shader = "gemm_matrix",
                      .consts = {{"WG", threads},

@@ -48,7 +48,12 @@ void Matrix(Plan& p, const NbitsProduct& q) { MultiplyOnMatrixUnits(p, NbitsFew{
 
 constexpr auto kAlways = [](const DeviceInfo&, const NbitsProduct&) { return true; };
 
-// Few rows need no reuse beyond registers, and neither does a processor, whose caches hold everything.
+// Few rows need no reuse beyond registers, on no class of devices. From nine rows on, matrix units where a
+// device lists f16 shapes with f32 sums and has subgroups of one size, as NVIDIA's do: they give several
+// times the rate of the rest of a core. AMD's and Intel's have units but, through Vulkan, subgroups of
+// several sizes; Apple's 8x8x8 are taken where they sum in f32; Qualcomm's list none: tiles. A processor's
+// caches hold everything, so that staging gains nothing and its barriers cost: few rows at a time there,
+// however many there are.
 constexpr Variant<NbitsProduct> kVariants[] = {
     {"nbits_few", kAlways,
      [](const DeviceInfo& d, const NbitsProduct& q) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/device_class.h"
 #include "core/variant.h"
 #include "ops/matmul_nbits.h"
 
@@ -41,7 +42,7 @@ Tile TileOf(const DeviceInfo& device, const NbitsFew& few) {
   // them.
   int64_t columns = few.first.weight.n;
   for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
-  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 65536 : 16384;
+  const int64_t fill = FactsOf(device.device_class).team_threads;
   uint32_t widest = WidestTeam(device, Runs(q, t.words));
   if (columns / t.columns * widest < fill && t.words == 4) {
     t.words = 2;
@@ -109,7 +110,9 @@ struct DotTile {
 
 uint32_t Elements(const NbitsProduct& q) { return q.load_words() * 32 / q.bits; }  // of a load
 
-// A processor has no packed products, and is better served by columns of its own for each lane.
+// GPUs have packed products of bytes (NVIDIA since Pascal, AMD since RDNA 2, Intel since Xe, Qualcomm since
+// Adreno 6xx); for Apple's the compiler writes them out. A processor, as llvmpipe uses it, has none, and is
+// better served by columns of its own for each lane.
 bool CanDot(const DeviceInfo& device, const NbitsFew& few) {
   const bool wanted = device.device_class != DeviceClass::kSoftware || IsForced("nbits_dot");
   return wanted && !IsForced("nbits_team") && device.subgroups &&
@@ -125,7 +128,7 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   int64_t columns = few.gated() ? 2 * int64_t{q.weight.n} : q.weight.n;
   if (!few.gated())
     for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
-  const bool nvidia = device.device_class == DeviceClass::kNvidia;
+  const ClassFacts facts = FactsOf(device.device_class);
   DotTile t{.rows = std::min(std::bit_ceil(q.m), 4u)};
   // Two loads of a column a thread, one of them on its way.
   const uint32_t sg = LanesOfShuffles(device);
@@ -143,10 +146,10 @@ DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
   // Several rows read more of x than of the weights, and share it between columns.
   const uint32_t weights = few.gated() ? 2 : 1;
   const auto groups = [&](uint32_t results) { return columns / weights / results * t.lanes / t.wg; };
-  const int64_t cores = nvidia ? 132 : 32;
+  const int64_t cores = facts.cores;
   t.columns = weights * (t.rows > 1 || groups(2) >= 2 * cores - 8 ? 2 : 1);
   if (!few.gated() && runs >= 4 * t.lanes && groups(4) >= cores - 4) t.columns = 4;
-  const int64_t fill = nvidia ? 98304 : 16384;
+  const int64_t fill = facts.dot_threads;
   while (columns / t.columns * t.lanes < fill && t.lanes < std::min({runs, t.wg, t.chunk})) t.lanes *= 2;
   t.lanes = std::bit_floor(std::clamp(Forced("dot_lanes", t.lanes), 8u, std::min(t.wg, t.chunk)));
   const uint32_t results = Forced("dot_columns", t.columns / weights);

@@ -215,7 +215,8 @@ constexpr auto kAlways = [](const DeviceInfo&, const Mixture&) { return true; };
 
 // Up to three tokens rarely share an expert; integer products are so much faster that up to eight need not.
 // Large tiles multiply rows that they do not have, at a rate that makes up for it when an expert has about
-// eight slots on matrix units, 32 without; on a processor never.
+// eight slots on matrix units, 32 without; on a processor never. The classes of GPUs differ in nothing else
+// here.
 constexpr Variant<Mixture> kVariants[] = {
     {"moe_few", [](const DeviceInfo& d, const Mixture& q) { return q.routes.tokens <= TokensAtOnce(d, q); },
      [](const DeviceInfo& d, const Mixture& q) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/device_class.h"
 #include "core/variant.h"
 #include "ops/moe.h"
 
@@ -19,7 +20,7 @@ uint32_t UnitsOf(const ExpertProduct& q, const ExpertLoads& loads) { return load
 // `runs`: loads of a column; `jobs`: rows of the result.
 Tile TileOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t units, uint32_t runs, uint32_t jobs) {
   const int64_t columns = int64_t{q.columns()} * jobs;
-  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 98304 : 16384;
+  const int64_t fill = FactsOf(device.device_class).dot_threads;
   Tile t{.wg = 256, .lanes = 32, .columns = 2, .chunk = std::max(16u, std::bit_ceil(runs))};
   const auto threads = [&] { return columns / t.columns * t.lanes; };
   // Preparing x takes each workgroup a while; more threads of it take less.

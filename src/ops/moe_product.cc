@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/device_class.h"
 #include "core/variant.h"
 #include "ops/moe.h"
 
@@ -45,7 +46,7 @@ ExpertLoads TeamLoads(const DeviceInfo& device, const ExpertProduct& q, bool row
 Team TeamOf(const DeviceInfo& device, const ExpertProduct& q, uint32_t runs, uint32_t jobs) {
   Team t{.wg = 32, .lanes = 1, .columns = 4};
   if (device.device_class == DeviceClass::kSoftware && !IsForced("moe_team")) return t;
-  const int64_t fill = device.device_class == DeviceClass::kNvidia ? 65536 : 16384;
+  const int64_t fill = FactsOf(device.device_class).team_threads;
   const int64_t columns = int64_t{q.columns()} * jobs;
   uint32_t widest = 8;
   for (uint32_t lanes = 16; lanes <= std::min(256u, device.max_invocations); lanes *= 2)
