@@ -68,10 +68,10 @@ struct Grid {
 
 struct Dispatch {
   const char* shader = nullptr;  // name of the .wgsl file without its ending
-  FixedVec<Const, 32> consts;
+  FixedVec<Const, 40> consts;
   FixedVec<Bind, 16> in;
   FixedVec<Bind, 8> out;  // read_write
-  FixedVec<Param, 20> params;
+  FixedVec<Param, 24> params;
   Grid grid;
   const Tensor* indirect = nullptr;  // three u32 on the device that replace `grid`
 };

@@ -67,6 +67,12 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
         Const{"SINK_INPUT", a.sink != nullptr}, Const{"SEQLENS", a.seqlens != nullptr},
         Const{"KV_PACKED", a.kv_bits > 0}, Const{"KV4", a.kv_bits == 4}})
     d.consts.push_back(c);
+  d.consts.push_back({"PAGED", a.pages != nullptr});
+  if (a.pages) {
+    AddPages(d, *a.pages, a.batch);
+    d.params.push_back({"least", U32(a.pages->least)});
+    d.params.push_back({"most", U32(a.pages->most)});
+  }
   if (a.seqlens) d.in.push_back({"seqlens", a.seqlens});
   if (a.bias) d.in.push_back({"bias", a.bias});
   if (a.sink) d.in.push_back({"sink", a.sink});
@@ -76,9 +82,26 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
   if (a.window > 0) d.params.push_back({"window", U32(a.window)});
 }
 
+int64_t PagedTiles(const Attention& a, int64_t rows) {
+  const int64_t group = a.heads / a.kv_heads;
+  return a.pages->tokens * group / rows + (group % rows == 0 ? 0 : a.batch);
+}
+
+void AddPages(Dispatch& d, const Pages& pages, int64_t batch) {
+  for (const Bind& b :
+       {Bind{"starts", pages.starts}, Bind{"pasts", pages.pasts}, Bind{"block_table", pages.table}})
+    d.in.push_back(b);
+  d.consts.push_back({"BLOCK", U32(pages.block)});
+  for (const Param& param : {Param{"entries", U32(batch)},
+                             {"tokens", U32(pages.tokens)},
+                             {"blocks", U32(pages.table->shape[1])},
+                             {"pool", U32(pages.pool)}})
+    d.params.push_back(param);
+}
+
 void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
   const int64_t group = a.heads / a.kv_heads;
-  const int64_t tiles = CeilDiv(a.seq * group, rows);
+  const int64_t tiles = a.pages ? PagedTiles(a, rows) : CeilDiv(a.seq * group, rows);
   for (const Param& param : {Param{"tiles", U32(tiles)},
                              {"group", U32(group)},
                              {"kv_heads", U32(a.kv_heads)},
@@ -87,7 +110,7 @@ void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
                              {"past", U32(a.past)},
                              {"scale", ScaleOf(a)}})
     d.params.push_back(param);
-  d.grid = {tiles * a.kv_heads * a.batch};
+  d.grid = {tiles * a.kv_heads * (a.pages ? 1 : a.batch)};
   AddScoreParts(d, a);
 }
 
@@ -98,7 +121,7 @@ static const Family kFamily("attention", {"attention_unsplit", "attention_splits
 
 AttentionScope::AttentionScope(Plan& plan, const Attention& a)
     : ProblemScope(plan, kFamily, a.k->type,
-                   {{"rows", SizeClass(a.seq)},
+                   {{"rows", SizeClass(a.pages ? CeilDiv(a.pages->tokens, a.batch) : a.seq)},
                     {"group", a.heads / a.kv_heads},
                     {"kv", SizeClass(a.batch * a.kv_heads)},
                     {"keys", SizeClass(a.keys)},
@@ -112,11 +135,11 @@ bool ForcesTile() { return IsForced("attention_tile") || IsForced("attention_til
 
 uint32_t Pow2(int64_t n) { return std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(n, 1))); }
 
-void Attend(Plan& p, const Attention& a) {
-  if (a.out->count() == 0) return;
-  const AttentionScope scope(p, a);
-  if (IsForced("attention_matrix") && AttendWithMatrices(p, a)) return;
-  if (!ForcesTile() && (Decode(p, a, nullptr) || AttendWithMatrices(p, a))) return;
+namespace {
+
+// The kernels for many query rows.
+void AttendInTiles(Plan& p, const Attention& a) {
+  if (!ForcesTile() && AttendWithMatrices(p, a)) return;
   const uint32_t width = WidthOf(a);
   const Tile tile = TileOf(a, p.Device());
   Dispatch d{.shader = "attention_tile",
@@ -140,6 +163,27 @@ void Attend(Plan& p, const Attention& a) {
                         {"y_stride", InVectors(a.out_at, width)}}};
   AddRowTiles(d, a, tile.rows);
   p.Run(d);
+}
+
+}  // namespace
+
+void Attend(Plan& p, const Attention& a) {
+  if (a.out->count() == 0) return;
+  const AttentionScope scope(p, a);
+  if (IsForced("attention_matrix") && AttendWithMatrices(p, a)) return;
+  Attention rest = a;
+  Pages some;
+  if (!ForcesTile()) {
+    if (Decode(p, a, nullptr)) return;
+    if (a.pages && a.batch > 1) {  // long sequences and short ones, each to its kernel
+      some = *a.pages;
+      some.most = kFewRows;
+      rest.pages = &some;
+      if (Decode(p, rest, nullptr)) some.least = kFewRows + 1;
+      some.most = a.pages->most;
+    }
+  }
+  AttendInTiles(p, rest);
 }
 
 }  // namespace daybreak

@@ -12,16 +12,34 @@ struct HeadLayout {
   int64_t first = 0;  // offset of (0, 0, 0, 0)
 };
 
+// Sequences whose tokens follow one another, a row each in q and the output, and whose keys lie in blocks of
+// a cache that others share (lib/attention_pages.wgsl). Only the device knows how the rows are shared out.
+struct Pages {
+  const Tensor* starts = nullptr;  // i32 [batch + 1]: first token of each sequence, and their end
+  const Tensor* pasts = nullptr;   // i32 [batch]: keys before the first query
+  const Tensor* table = nullptr;   // i32 [batch, blocks]
+  int64_t tokens = 0;
+  int64_t block = 0, pool = 0;  // rows of a block, blocks of the cache; both above 0
+  int64_t keys = 0;             // most keys of a sequence, for the choice of kernels only
+  int64_t least = 0,
+          most = UINT32_MAX;  // query rows, of all heads of a group, of the sequences that take part
+};
+
+// Puts the bindings, constants and parameters of lib/attention_pages.wgsl but `keys` into a dispatch for
+// `batch` sequences.
+void AddPages(Dispatch& d, const Pages& pages, int64_t batch);
+
 struct Attention {
   const Tensor *q = nullptr, *k = nullptr, *v = nullptr;
   const Tensor* out = nullptr;
   HeadLayout q_at, k_at, v_at, out_at;
   int64_t kv_bits = 0;                         // 0: k and v hold elements; 8 or 4: packed rows (KvRow)
   int64_t batch = 0, heads = 0, kv_heads = 0;  // heads is a multiple of kv_heads
-  int64_t seq = 0;                             // query rows of a batch entry
+  int64_t seq = 0;                             // query rows of a batch entry; the most of one with pages
   int64_t keys = 0;                 // key rows that every batch entry has, or at most has (with seqlens)
   int64_t head = 0, v_head = 0;     // sizes of a head
   const Tensor* seqlens = nullptr;  // i32 [batch]: key rows - 1; queries are then the last rows
+  const Pages* pages = nullptr;     // strides of batch entries are then 0, rows of k and v those of the cache
   bool causal = false;              // query s sees keys up to past + s
   bool last_sees_all = false;       // but the last one every key
   int64_t past = 0;                 // keys before the first query; with seqlens max(keys - seq, 0)
@@ -41,6 +59,7 @@ struct NewRows {
   int64_t first_k = 0, first_v = 0;                       // offsets in k and v
   int64_t kv_seq = 0;                                     // rows of k and v: seq or 0
   bool rotary = false, interleaved = false;
+  int64_t rope_first = 0;                             // first element of a head that is rotated
   const Tensor *cos = nullptr, *sin = nullptr;        // [positions, half]
   const Tensor* ids = nullptr;                        // i64 [batch, seq]; nullptr: past + s
   const Tensor *q_norm = nullptr, *k_norm = nullptr;  // [head]; RMS norm of each head, with `eps`
@@ -66,6 +85,10 @@ struct ScoreOutput {
 // Writes scores of the problem that Attend takes.
 void Scores(Plan& plan, const Attention& a, const ScoreOutput& out);
 
+// Query rows of a kv head's group that the kernel for few rows takes: beyond them keys are read too often,
+// once for each tile of rows.
+inline constexpr int64_t kFewRows = 32;
+
 // Issues the dispatches. Rows that see no key give 0.
 void Attend(Plan& plan, const Attention& attention);
 
@@ -83,6 +106,9 @@ int64_t KvRow(int64_t head, int64_t bits);
 
 // The binding of keys or values of which `width` elements make a vector; a packed cache is bound as words.
 Bind KvBind(const char* name, const Tensor* cache, int64_t bits, uint32_t width);
+
+// Workgroups of `rows` query rows each that the sequences of a kv head may need (lib/attention_pages.wgsl).
+int64_t PagedTiles(const Attention& a, int64_t rows);
 
 // Widest vector (4 or 1 elements) that every offset of q, k, v and the output allows.
 uint32_t WidthOf(const Attention& a);

@@ -9,9 +9,6 @@
 namespace daybreak {
 namespace {
 
-// Query rows that this kernel takes: beyond them the keys are read too often, once for each tile of rows.
-constexpr int64_t kMostRows = 32;
-
 constexpr int64_t kMostSplits = 32;    // what attention_merge joins at once
 constexpr int64_t kMostLines = 65535;  // the second dimension of a grid
 
@@ -24,6 +21,7 @@ constexpr int64_t kUnsplitRows = 8;
 struct Tile {
   uint32_t wg = 128, rows = 1, lanes = 1, unroll = 2;  // keys that a team has in flight
   int64_t tiles = 1, lines = 1, splits = 1;
+  bool joined = false;  // tiles are numbered through all sequences, `tiles` is not used
   int64_t chunk() const { return wg / lanes * unroll; }
 };
 
@@ -33,9 +31,34 @@ int64_t WantedWorkgroups(const DeviceInfo& device) {
   return device.software ? 2 : 2 * int64_t{FactsOf(device.device_class).cores};
 }
 
+bool HasFewRows(const Attention& a) {
+  const int64_t most = a.seq * (a.heads / a.kv_heads);
+  if (!a.pages) return most <= kFewRows;
+  // Hardly more tokens than sequences: all but a few bring one.
+  return std::min(most, a.pages->most) <= kFewRows || a.pages->tokens <= 2 * a.batch;
+}
+
+// Query rows of a batch entry that tiles should fit. Beside long sequences the short ones have a token each.
+int64_t TypicalRows(const Attention& a) {
+  const int64_t group = a.heads / a.kv_heads;
+  if (!a.pages) return a.seq * group;
+  if (a.pages->most < a.seq * group) return group;
+  return group * std::min(a.seq, CeilDiv(a.pages->tokens, a.batch));
+}
+
+// As many tiles for each sequence as the longest needs, or tiles by the number of tokens: what gives fewer of
+// them.
+void NumberTiles(const Attention& a, Tile& t) {
+  const int64_t most = std::min(a.seq * (a.heads / a.kv_heads), a.pages->most);
+  t.tiles = CeilDiv<int64_t>(most, t.rows);
+  t.joined = PagedTiles(a, t.rows) < a.batch * t.tiles;
+  if (t.joined) t.tiles = 1;
+}
+
 Tile TileOf(const Attention& a, const DeviceInfo& device) {
   Tile t;
-  const int64_t rows = a.seq * (a.heads / a.kv_heads);
+  const int64_t rows = TypicalRows(a);
+  const int64_t keys = a.pages ? a.pages->keys : a.keys;
   const int64_t vectors = std::max(a.head, a.v_head) / 4;
   t.wg = device.software ? 32 : 128;
   t.unroll = device.software ? 1 : 2;  // more costs instructions and registers, and gains nothing
@@ -45,13 +68,15 @@ Tile TileOf(const Attention& a, const DeviceInfo& device) {
   t.rows = static_cast<uint32_t>(CeilDiv(rows, t.tiles));
   t.tiles = CeilDiv<int64_t>(rows, t.rows);
   const int64_t asked = Forced("attention_splits", 0);
+  const bool few = !a.pages || a.batch * a.kv_heads * t.tiles < WantedWorkgroups(device);
   const bool unsplit = rows <= kUnsplitRows && asked == 0 &&
-                       (IsForced("attention_unsplit") || (!device.software && a.keys <= kUnsplitKeys));
+                       (IsForced("attention_unsplit") || (!device.software && few && keys <= kUnsplitKeys));
   if (unsplit)
     t = {.wg = std::min(256u, device.max_invocations), .lanes = t.lanes, .unroll = 4, .tiles = rows};
-  t.lines = a.batch * a.kv_heads * t.tiles;
+  if (a.pages) NumberTiles(a, t);
+  t.lines = t.joined ? a.kv_heads * PagedTiles(a, t.rows) : a.batch * a.kv_heads * t.tiles;
   if (unsplit) return t;
-  const int64_t chunks = CeilDiv<int64_t>(std::max<int64_t>(a.keys, 1), t.chunk());
+  const int64_t chunks = CeilDiv<int64_t>(std::max<int64_t>(keys, 1), t.chunk());
   // Two chunks are done sooner by one workgroup than split and joined.
   t.splits = chunks <= 2 ? 1
                          : std::clamp<int64_t>(asked != 0 ? asked : WantedWorkgroups(device) / t.lines, 1,
@@ -79,6 +104,9 @@ constexpr const char* kRowVectors[] = {
     "alias R = vec4<f32>;\nfn rows_of(a: array<f32, 4>) -> R { return R(a[0], a[1], a[2], a[3]); }\n"
     "fn row_at(x: R, r: u32) -> f32 { return x[r]; }"};
 
+// Rows that an entry's cache has; with pages it lies in blocks.
+uint32_t CachedKeys(const Attention& a) { return U32(a.pages ? a.keys : a.k->shape[2]); }
+
 void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   d.in.push_back({"q", n.q, 4});
   d.in.push_back({"k", n.k, 4});
@@ -92,10 +120,11 @@ void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   if (n.k_norm) d.in.push_back({"k_norm", n.k_norm, 4});
   d.out.push_back(KvBind(n.k_past ? "k_new" : "k_cache", a.k, a.kv_bits, 4));
   d.out.push_back(KvBind(n.v_past ? "v_new" : "v_cache", a.v, a.kv_bits, 4));
-  for (const Const& c : {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved},
-                         Const{"QK_NORM", n.q_norm != nullptr}, Const{"IDS", n.ids != nullptr}})
+  for (const Const& c :
+       {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved}, Const{"QK_NORM", n.q_norm != nullptr},
+        Const{"IDS", n.ids != nullptr}, Const{"ROPE_FIRST", U32(n.rope_first / 4)}})
     d.consts.push_back(c);
-  for (const Param& p : {Param{"keys", U32(a.k->shape[2])}, Param{"kv_seq", U32(n.kv_seq)},
+  for (const Param& p : {Param{"keys", CachedKeys(a)}, Param{"kv_seq", U32(n.kv_seq)},
                          Param{"q_row", U32(n.q_row / 4)}, Param{"kv_row", U32(n.kv_row / 4)},
                          Param{"first_k", U32(n.first_k / 4)}, Param{"first_v", U32(n.first_v / 4)}})
     d.params.push_back(p);
@@ -122,9 +151,10 @@ void AddShared(Dispatch& d, const Attention& a, const Tile& t) {
   d.consts.push_back({"GROUP", U32(a.heads / a.kv_heads)});
   d.consts.push_back({"KV_HEADS", U32(a.kv_heads)});
   d.consts.push_back({"TILES", U32(t.tiles)});
+  d.consts.push_back({"JOINED", t.joined});
   d.params.push_back({"splits", U32(t.splits)});
   d.params.push_back({"seq", U32(a.seq)});
-  if (!a.seqlens) d.params.push_back({"past", U32(a.past)});
+  if (!a.seqlens && !a.pages) d.params.push_back({"past", U32(a.past)});
 }
 
 void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, const NewRows* rows) {
@@ -141,7 +171,7 @@ void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, cons
                         {"SPLIT", false}},
              .in = {{"parts", parts, 4}},
              .out = {{"y", a.out, 4}},
-             .params = {{"keys", U32(rows ? a.k->shape[2] : a.keys)}},
+             .params = {{"keys", rows ? CachedKeys(a) : U32(a.keys)}},
              .grid = {t.lines * t.rows}};
   AddShared(d, a, t);
   if (rows) d.params.push_back({"kv_seq", U32(rows->kv_seq)});
@@ -155,7 +185,7 @@ void Merge(Plan& p, const Attention& a, const Tile& t, const Tensor* parts, cons
 bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
   const DeviceInfo& device = p.Device();
   if (!device.subgroups || device.subgroup_size() == 0) return false;
-  if (a.seq * (a.heads / a.kv_heads) > kMostRows || WidthOf(a) != 4) return false;
+  if (!HasFewRows(a) || WidthOf(a) != 4) return false;
   const Tile t = TileOf(a, device);
   const bool fused = rows != nullptr;
   const bool split = t.splits > 1;

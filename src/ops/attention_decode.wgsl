@@ -134,6 +134,7 @@ fn joined(own: Sums) -> Sums {
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let p = place_of(group_id.y);
+  if (p.rows == 0u) { return; }
   let split = split_of(p);
   let begin = p.keys.begin + group_id.x * split.each;
   let end = min(p.stop, begin + split.each);
@@ -151,8 +152,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   var sums = Sums();
   sums.top = R(LOWEST);
 #if FUSED
-  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, params.kv_seq == 0u);
-  let stores = p.first_row + ROWS >= params.seq * GROUP;
+  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, new_rows(p) == 0u);
+  let stores = p.first_row + ROWS >= p.rows;
   for (var first = cached; first < end; first += TEAMS) {
     let t = first + team;
     let key = new_key(p, t, lane);
@@ -231,7 +232,7 @@ fn give(p: Place, part: u32, r: u32, e: u32, sum: f32, largest: f32, total: f32)
     y[line + (ROWS * DV + r) * 4u + 1u] = total;
   }
 #else
-  if (p.first_row + r < params.seq * GROUP) {
+  if (p.first_row + r < p.rows) {
     y_put(output_of(p, r) * 4u + e, sum * share_of(largest, total, head_of(p, r)));
   }
 #endif

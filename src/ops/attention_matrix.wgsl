@@ -41,10 +41,11 @@ struct Pair {
   value: vec4<u32>,
 }
 
-fn fetch(k_first: u32, v_first: u32, t0: u32, end: u32, i: u32) -> Pair {
+fn fetch(b: u32, k_first: u32, v_first: u32, t0: u32, end: u32, i: u32) -> Pair {
   let t = t0 + i / H8;
-  let key_row = k_first + min(t, end - 1u) * k_stride_at(2u);
-  let value_row = v_first + min(t, end - 1u) * v_stride_at(2u);
+  let row = row_of_key(b, min(t, end - 1u));
+  let key_row = k_first + row * k_stride_at(2u);
+  let value_row = v_first + row * v_stride_at(2u);
 #if KV_PACKED
   let at = i % H8 * 2u;
   let key = in_halves(key_vector(key_row, at), key_vector(key_row, at + 1u));
@@ -105,9 +106,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let flat = group_index(group_id);
   let tile = params.tiles - 1u - flat % params.tiles;  // the longest rows first
   let kv_head = flat / params.tiles % params.kv_heads;
+#if PAGED
+  let b = entry_of(tile, params.group, BM);
+  let first_row = (tile - first_tile(b, params.group, BM)) * BM;
+#else
   let b = flat / params.tiles / params.kv_heads;
   let first_row = tile * BM;
-  let last_row = params.seq * params.group - 1u;
+#endif
+  let all_rows = seq_of(b) * params.group;
+  if (skips(first_row, all_rows)) { return; }
+  let last_row = all_rows - 1u;
   let first_s = first_row / params.group;
   let last_s = min(first_row + BM - 1u, last_row) / params.group;
   let seen = keys_of(b, first_s, last_s);
@@ -118,7 +126,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let row = min(first_row + i / H8, last_row);
     let head = kv_head * params.group + row % params.group;
     staged[i / H8 * ROW + i % H8] = q[b * q_stride_at(0u) + head * q_stride_at(1u) +
-                                      row / params.group * q_stride_at(2u) + q_stride_at(3u) + i % H8];
+                                      query_row(b, row / params.group) * q_stride_at(2u) + q_stride_at(3u) + i % H8];
   }
   workgroupBarrier();
 #for h HEAD_BLOCKS
@@ -138,7 +146,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 
 #for j LOADS
   var next_$j = Pair();
-  if (seen.begin < seen.end) { next_$j = fetch(k_first, v_first, seen.begin, seen.end, thread + $ju * WG); }
+  if (seen.begin < seen.end) { next_$j = fetch(b, k_first, v_first, seen.begin, seen.end, thread + $ju * WG); }
 #endfor
   for (var t0 = seen.begin; t0 < seen.end; t0 += BN) {
     workgroupBarrier();
@@ -155,7 +163,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     workgroupBarrier();
     if (t0 + BN < seen.end) {
 #for j LOADS
-      next_$j = fetch(k_first, v_first, t0 + BN, seen.end, thread + $ju * WG);
+      next_$j = fetch(b, k_first, v_first, t0 + BN, seen.end, thread + $ju * WG);
 #endfor
     }
 
@@ -218,7 +226,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   }
 
   let share = share_of(largest / LOG2_E, weight + subgroupShuffleXor(weight, 1u), head);
-  let y_at = b * y_stride_at(0u) + head * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
+  let y_at = b * y_stride_at(0u) + head * y_stride_at(1u) + query_row(b, s) * y_stride_at(2u) + y_stride_at(3u);
   let inside = first_row + local_row <= last_row;
 #for h HEAD_BLOCKS
   give(sums_$h, sub, local_row, lane, share, y_at + $hu * 4u, inside);

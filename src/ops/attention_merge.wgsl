@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let line = flat / ROWS;
   let r = flat % ROWS;
   let p = place_of(line);
-  if (p.first_row + r >= params.seq * GROUP) { return; }
+  if (p.first_row + r >= p.rows) { return; }
   let used = split_of(p).used;
   let lane = thread % LANES;
   let part = thread / LANES;

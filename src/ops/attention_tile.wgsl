@@ -37,9 +37,16 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let flat = group_index(group_id);
   let tile = params.tiles - 1u - flat % params.tiles;  // the longest rows first
   let kv_head = flat / params.tiles % params.kv_heads;
+#if PAGED
+  let b = entry_of(tile, params.group, BM);
+  let first_row = (tile - first_tile(b, params.group, BM)) * BM;
+#else
   let b = flat / params.tiles / params.kv_heads;
   let first_row = tile * BM;
-  let rows = min(params.seq * params.group, first_row + BM) - first_row;
+#endif
+  let all_rows = seq_of(b) * params.group;
+  if (skips(first_row, all_rows)) { return; }
+  let rows = min(all_rows, first_row + BM) - first_row;
 
   let keys = keys_of(b, first_row / params.group, (first_row + rows - 1u) / params.group);
   let past = keys.past;
@@ -47,7 +54,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   for (var i = thread; i < BM * D; i += WG) {
     let row = first_row + min(i / D, rows - 1u);
     let head = kv_head * params.group + row % params.group;
-    let at = b * q_stride_at(0u) + head * q_stride_at(1u) + row / params.group * q_stride_at(2u) + q_stride_at(3u);
+    let at = b * q_stride_at(0u) + head * q_stride_at(1u) + query_row(b, row / params.group) * q_stride_at(2u) +
+             q_stride_at(3u);
     q_tile[i] = V(q[at + i % D]) * params.scale;
   }
 
@@ -65,7 +73,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #if STAGE
     for (var i = thread; i < BN * D; i += WG) {
       let row = min(t0 + i / D, end - 1u);
-      k_tile[i % D * (BN + 1u) + i / D] = key_vector(k_first + row * k_stride_at(2u), i % D);
+      k_tile[i % D * (BN + 1u) + i / D] = key_vector(k_first + row_of_key(b, row) * k_stride_at(2u), i % D);
     }
     workgroupBarrier();
 #endif
@@ -73,7 +81,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let score_first = thread / BN * ROWS;
     var raw = array<f32, ROWS>();
     if (t < end) {
-      let at = k_first + t * k_stride_at(2u);
+      let at = k_first + row_of_key(b, t) * k_stride_at(2u);
       for (var d = 0u; d < D; d++) {
 #if STAGE
         let key = k_tile[d * (BN + 1u) + thread % BN];
@@ -111,7 +119,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     if (out_first < BM) {
       for (var i = 0u; i < OUT_ROWS * OUT_VECS; i++) { sums[i] *= fade[out_first + i / OUT_VECS]; }
       for (var c = 0u; c < min(BN, end - t0); c++) {
-        let at = v_first + (t0 + c) * v_stride_at(2u);
+        let at = v_first + row_of_key(b, t0 + c) * v_stride_at(2u);
         for (var n = 0u; n < OUT_VECS; n++) {
           let value = value_vector(at, min(lane + n * LANES, DV - 1u));
           for (var i = 0u; i < OUT_ROWS; i++) {
@@ -137,7 +145,8 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let row = first_row + out_first + i;
     if (out_first + i >= rows) { break; }
     let head = kv_head * params.group + row % params.group;
-    let at = b * y_stride_at(0u) + head * y_stride_at(1u) + row / params.group * y_stride_at(2u) + y_stride_at(3u);
+    let at = b * y_stride_at(0u) + head * y_stride_at(1u) + query_row(b, row / params.group) * y_stride_at(2u) +
+             y_stride_at(3u);
     for (var n = 0u; n < OUT_VECS; n++) {
       if (lane + n * LANES < DV) { y[at + lane + n * LANES] = y_t(sums[i * OUT_VECS + n] * fade[out_first + i]); }
     }

@@ -176,6 +176,7 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
                         {"QK_NORM", norm},
                         {"ROTARY", g.rotary},
                         {"INTERLEAVED", g.interleaved},
+                        {"ROPE_FIRST", 0u},
                         {"IDS", g.ids != nullptr},
                         {"Q", moves_q},
                         {"GROW", g.grow}},

@@ -61,10 +61,11 @@ fn load_query(p: Place, lane: u32) -> Query {
   {
     let s = row_of(p, $ru) / GROUP;
 #if FUSED
-    let at = (p.b * params.seq + s) * params.q_row + head_of(p, $ru) * D;
+    let at = token_of(p, s) * params.q_row + head_of(p, $ru) * D;
     let scale = head_scale(0u, at, lane);
 #else
-    let at = p.b * q_stride_at(0u) + head_of(p, $ru) * q_stride_at(1u) + s * q_stride_at(2u) + q_stride_at(3u);
+    let at = p.b * q_stride_at(0u) + head_of(p, $ru) * q_stride_at(1u) + query_row(p.b, s) * q_stride_at(2u) +
+             q_stride_at(3u);
 #endif
 #for n VK
     let i$n = vector_of(lane, $nu, D);
@@ -103,7 +104,11 @@ fn load_query(p: Place, lane: u32) -> Query {
 // Vectors before the row of key t; one outside the tensor becomes some other row.
 #if FUSED
 fn row_in(capacity: u32, p: Place, t: u32, size: u32) -> u32 {
+#if PAGED
+  return (row_of_key(p.b, min(t, capacity - 1u)) * KV_HEADS + p.kv_head) * size;
+#else
   return ((p.b * KV_HEADS + p.kv_head) * capacity + min(t, max(capacity, 1u) - 1u)) * size;
+#endif
 }
 #endif
 
@@ -114,7 +119,8 @@ fn key_row(p: Place, t: u32) -> u32 {
 #if FUSED
   return row_in(params.keys, p, t, ROW_VECTORS);
 #else
-  return p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) + min(t, params.keys - 1u) * k_stride_at(2u) + k_stride_at(3u);
+  return p.b * k_stride_at(0u) + p.kv_head * k_stride_at(1u) +
+         row_of_key(p.b, min(t, params.keys - 1u)) * k_stride_at(2u) + k_stride_at(3u);
 #endif
 #endif
 }
@@ -123,7 +129,8 @@ fn value_row(p: Place, t: u32) -> u32 {
 #if FUSED
   return key_row(p, t);
 #else
-  return p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) + min(t, params.keys - 1u) * v_stride_at(2u) + v_stride_at(3u);
+  return p.b * v_stride_at(0u) + p.kv_head * v_stride_at(1u) +
+         row_of_key(p.b, min(t, params.keys - 1u)) * v_stride_at(2u) + v_stride_at(3u);
 #endif
 }
 
@@ -154,12 +161,17 @@ fn load_value(p: Place, t: u32, lane: u32) -> Value {
 #if FUSED
 // Vector 0 of the new row for key t, the last one for those beyond it, in k and v without their offsets.
 fn new_row(p: Place, t: u32) -> u32 {
-  return (p.b * params.kv_seq + min(t - p.keys.past, params.kv_seq - 1u)) * params.kv_row + p.kv_head * D;
+  let s = min(t - p.keys.past, new_rows(p) - 1u);
+#if PAGED
+  return token_of(p, s) * params.kv_row + p.kv_head * D;
+#else
+  return (p.b * params.kv_seq + s) * params.kv_row + p.kv_head * D;
+#endif
 }
 
 fn new_key(p: Place, t: u32, lane: u32) -> Key {
   let at = new_row(p, t) + params.first_k;
-  let s = min(t - p.keys.past, params.kv_seq - 1u);
+  let s = min(t - p.keys.past, new_rows(p) - 1u);
   let scale = head_scale(1u, at, lane);
 #for n VK
   let x$n = rotated(1u, at, vector_of(lane, $nu, D), position(p.b, s, p.keys.past), scale);
@@ -206,6 +218,9 @@ fn put_value(at: u32, part: value_part) { v_cache[at] = part; }
 
 // Key and value t into the caches, whose number of rows is params.keys.
 fn store(p: Place, t: u32, lane: u32, key: Key, value: Value) {
+#if PAGED
+  if (block_of(p.b, t) >= params.pool) { return; }
+#endif
   let at = row_in(params.keys, p, t, ROW_VECTORS);
 #if KV_PACKED
   if (lane == 0u) {

@@ -1,4 +1,5 @@
-// Head vectors of q and k as attention wants them: normalised (QK_NORM) and rotated (ROTARY, INTERLEAVED).
+// Head vectors of q and k as attention wants them: normalised (QK_NORM) and rotated (ROTARY, INTERLEAVED;
+// ROPE_FIRST: the first vector of a head that is).
 //   bindings q, k, cos_cache, sin_cache, ids, q_norm, k_norm of one vector type; params.half (vectors), params.positions
 // `kind` is 0 for q and 1 for k; `at` is the first vector of a head, `i` a vector in it.
 fn raw(kind: u32, i: u32) -> V {
@@ -18,17 +19,18 @@ fn normed(kind: u32, at: u32, i: u32, scale: f32) -> V {
 fn rotated(kind: u32, at: u32, i: u32, pos: u32, scale: f32) -> V {
   let v = normed(kind, at, i, scale);
 #if ROTARY
-  if (i >= 2u * params.half || pos >= params.positions) { return v; }
+  let j = i - ROPE_FIRST;
+  if (i < ROPE_FIRST || j >= 2u * params.half || pos >= params.positions) { return v; }
 #if INTERLEAVED
-  // Vector i holds the pairs 2 i and 2 i + 1, whose angles are half a vector of the caches.
-  let angle = pos * params.half + i / 2u;
+  // Vector j holds the pairs 2 j and 2 j + 1, whose angles are half a vector of the caches.
+  let angle = pos * params.half + j / 2u;
   let c = V(cos_cache[angle]);
   let d = V(sin_cache[angle]);
-  if (i % 2u == 0u) { return v * c.xxyy + V(-v.y, v.x, -v.w, v.z) * d.xxyy; }
+  if (j % 2u == 0u) { return v * c.xxyy + V(-v.y, v.x, -v.w, v.z) * d.xxyy; }
   return v * c.zzww + V(-v.y, v.x, -v.w, v.z) * d.zzww;
 #else
-  let upper = i >= params.half;
-  let angle = pos * params.half + select(i, i - params.half, upper);
+  let upper = j >= params.half;
+  let angle = pos * params.half + select(j, j - params.half, upper);
   let partner = normed(kind, at, select(i + params.half, i - params.half, upper), scale);
   return v * V(cos_cache[angle]) + select(-partner, partner, upper) * V(sin_cache[angle]);
 #endif

@@ -1,28 +1,57 @@
 // A row tile of few query rows and how its keys are shared out among workgroups.
-//   consts: ROWS, CHUNK, GROUP (query heads of a kv head), KV_HEADS, TILES (of ROWS rows), FUSED, SPLIT (the kernel
-//   writes no output)    params: seq, splits; FUSED: kv_seq
+//   consts: ROWS, CHUNK, GROUP (query heads of a kv head), KV_HEADS, TILES (of ROWS rows of an entry; !JOINED), FUSED,
+//   SPLIT (the kernel writes no output)    params: seq, splits; FUSED: kv_seq
 #include "lib/attention_keys.wgsl"
 
 struct Place {
   b: u32,
   kv_head: u32,
   first_row: u32,  // row = s * group + (head in the group)
+  rows: u32,       // of the entry; 0 where the tile has nothing to do
   keys: Keys,
   stop: u32,  // keys [keys.begin, stop) are visited: those that rows see, and with FUSED all new ones
 }
 
-fn row_of(p: Place, r: u32) -> u32 { return min(p.first_row + r, params.seq * GROUP - 1u); }
+#if FUSED
+// New keys of the entry, and where q and the output have its query row s.
+fn new_rows(p: Place) -> u32 {
+#if PAGED
+  return seq_of(p.b);
+#else
+  return params.kv_seq;
+#endif
+}
+fn token_of(p: Place, s: u32) -> u32 {
+#if PAGED
+  return query_row(p.b, s);
+#else
+  return p.b * params.seq + s;
+#endif
+}
+#endif
+
+fn row_of(p: Place, r: u32) -> u32 { return min(p.first_row + r, p.rows - 1u); }
 fn head_of(p: Place, r: u32) -> u32 { return p.kv_head * GROUP + row_of(p, r) % GROUP; }
 
-// Row tile `line` of all: tile, then kv head, then batch entry.
+// Row tile `line` of all: tile, then kv head, then batch entry; with JOINED tiles as attention_pages numbers them.
 fn place_of(line: u32) -> Place {
-  var p = Place(line / TILES / KV_HEADS, line / TILES % KV_HEADS,
-                line % TILES * ROWS, Keys(), 0u);
+#if JOINED
+  let tile = line / KV_HEADS;
+  let b = entry_of(tile, GROUP, ROWS);
+  var p = Place(b, line % KV_HEADS, (tile - first_tile(b, GROUP, ROWS)) * ROWS, seq_of(b) * GROUP, Keys(), 0u);
+#else
+  let b = line / TILES / KV_HEADS;
+  var p = Place(b, line / TILES % KV_HEADS, line % TILES * ROWS, seq_of(b) * GROUP, Keys(), 0u);
+#endif
+  if (skips(p.first_row, p.rows)) {
+    p.rows = 0u;
+    return p;
+  }
   p.keys = keys_of(p.b, p.first_row / GROUP, row_of(p, ROWS - 1u) / GROUP);
   p.stop = p.keys.end;
 #if FUSED
   p.keys.begin = min(p.keys.begin, p.keys.past);  // new keys are made even where a row's mask hides them
-  p.stop = max(p.stop, min(p.keys.past + params.kv_seq, params.keys));
+  p.stop = max(p.stop, min(p.keys.past + new_rows(p), params.keys));
 #endif
   return p;
 }
@@ -32,9 +61,9 @@ fn place_of(line: u32) -> Place {
 fn output_of(p: Place, r: u32) -> u32 {
   let s = row_of(p, r) / GROUP;
 #if FUSED
-  return ((p.b * params.seq + s) * GROUP * KV_HEADS + head_of(p, r)) * DV;
+  return (token_of(p, s) * GROUP * KV_HEADS + head_of(p, r)) * DV;
 #else
-  return p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + s * y_stride_at(2u) + y_stride_at(3u);
+  return p.b * y_stride_at(0u) + head_of(p, r) * y_stride_at(1u) + query_row(p.b, s) * y_stride_at(2u) + y_stride_at(3u);
 #endif
 }
 #endif
