@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <iterator>
 
 #include "core/op.h"
 #include "core/variant.h"
@@ -17,9 +19,15 @@ std::vector<const Family*>& FamilyList() {
 thread_local ProblemScope* current = nullptr;
 
 std::string NameOf(const Family& family, DType type, std::initializer_list<Trait> traits) {
-  std::string name = family.name;
-  (name += ' ') += daybreak::NameOf(type);
-  for (const Trait& t : traits) ((name += ' ') += t.name) += '=' + std::to_string(t.value);
+  std::string name;
+  name.reserve(128);
+  ((name += family.name) += ' ') += daybreak::NameOf(type);
+  for (const Trait& t : traits) {
+    char digits[24];
+    const auto end = std::to_chars(std::begin(digits), std::end(digits), t.value).ptr;
+    ((name += ' ') += t.name) += '=';
+    name.append(digits, end);
+  }
   return name;
 }
 

@@ -122,10 +122,12 @@ void Foresee(const Session& session, const std::vector<Candidate>& nodes) noexce
   try {
     const Reader reader(session, nodes);
     Device& device = *session.device;
+    Tuning tuning{.kept = session.tuning.kept};
     RehearseFirstRuns(reader.model, session.capture,
                       {.device = device.Info(),
                        .option = [&](std::string_view name) { return session.options.Int(name); },
-                       .dispatched = [&](const Dispatch& dispatch) { device.Foresee(dispatch); }});
+                       .dispatched = [&](const Dispatch& dispatch) { device.Foresee(dispatch); },
+                       .tuning = &tuning});
   } catch (const std::exception& e) {
     Log(session.logger, ORT_LOGGING_LEVEL_VERBOSE, Join("The model is not rehearsed: ", e.what()));
   }

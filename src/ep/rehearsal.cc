@@ -85,6 +85,7 @@ class ShapesPlan final : public Plan {
   const Tensor* Packed(size_t) override { return nullptr; }
   const Attrs& Attributes() override { return *node_.attrs; }
   const DeviceInfo& Device() override;
+  Tuning* Tuned() override;
   int Since() override { return node_.since; }
   int64_t Option(std::string_view name) override;
   bool Capturing() override { return false; }
@@ -197,6 +198,7 @@ const Tensor* ShapesPlan::Scratch(DType type, const Shape& shape) {
 }
 
 const DeviceInfo& ShapesPlan::Device() { return run_.stage.device; }
+Tuning* ShapesPlan::Tuned() { return run_.stage.tuning; }
 int64_t ShapesPlan::Option(std::string_view name) { return run_.stage.option(name); }
 
 void ShapesPlan::Run(const Dispatch& dispatch) {
@@ -229,7 +231,7 @@ void RehearseFirstRuns(const Model& model, bool capture, const Stage& stage) {
   };
   int64_t tokens = kPrompts[0];
   size_t fewest = SIZE_MAX;
-  const Stage quiet{stage.device, stage.option, {}};
+  const Stage quiet{stage.device, stage.option, {}, stage.tuning};
   for (const int64_t length : kPrompts) {
     if (roles.empty() || fewest == 0 || planned > kMostPlans) break;
     const size_t failed = run(length, 0, kCapacity, quiet);

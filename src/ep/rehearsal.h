@@ -53,6 +53,7 @@ struct Stage {
   const DeviceInfo& device;
   std::function<int64_t(std::string_view)> option;
   std::function<void(const Dispatch&)> dispatched;  // its tensors are gone when this returns; may be empty
+  Tuning* tuning = nullptr;                         // what the session takes variants from
 };
 
 // Plans the first runs that are likely, the likeliest first: a long prompt; for a model with a KV cache

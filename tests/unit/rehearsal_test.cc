@@ -118,6 +118,23 @@ TEST_F(Rehearsals, ShapesThatRowsWriteOnTheCpuAreRead) {
   EXPECT_EQ(seen_[0].out, (Shape{7, 24}));
 }
 
+TEST_F(Rehearsals, TakesWhatTuningKept) {
+  Graph g;
+  g.Input("a", DType::kF32, {{64, ""}, {32, ""}});
+  g.Input("b", DType::kF32, {{32, ""}, {64, ""}});
+  g.Node("MatMul", {"a", "b"}, {"y"});
+  Tuning tuning;
+  for (const char* shader : {"gemm_tile", "gemm_columns"}) {
+    tuning.kept["gemm f32 m=64 n=64 k=32 batches=1 a_rows=1 b_rows=1"] = shader;
+    Stage stage = On();
+    stage.tuning = &tuning;
+    seen_.clear();
+    EXPECT_EQ(Rehearse(g.model, {}, stage), 0u);
+    ASSERT_EQ(seen_.size(), 1u);
+    EXPECT_EQ(seen_[0].shader, shader);
+  }
+}
+
 TEST_F(Rehearsals, ConstantsAreRead) {
   Graph g;
   const std::vector<int64_t> shape{4, -1};
