@@ -65,7 +65,7 @@ void AddScoreParts(Dispatch& d, const Attention& a) {
        {Const{"CAUSAL", a.causal}, Const{"LAST_SEES_ALL", a.last_sees_all}, Const{"WINDOW", a.window > 0},
         Const{"SOFTCAP", a.softcap > 0}, Const{"BIAS", a.bias != nullptr}, Const{"SINK", sink},
         Const{"SINK_INPUT", a.sink != nullptr}, Const{"SEQLENS", a.seqlens != nullptr},
-        Const{"KV_PACKED", a.kv_bits > 0}, Const{"KV4", a.kv_bits == 4}})
+        Const{"KV_PACKED", a.kv_bits > 0}, Const{"KV_SCALED", a.kv_scaled}, Const{"KV4", a.kv_bits == 4}})
     d.consts.push_back(c);
   d.consts.push_back({"PAGED", a.pages != nullptr});
   if (a.pages) {

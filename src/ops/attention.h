@@ -34,6 +34,7 @@ struct Attention {
   const Tensor* out = nullptr;
   HeadLayout q_at, k_at, v_at, out_at;
   int64_t kv_bits = 0;                         // 0: k and v hold elements; 8 or 4: packed rows (KvRow)
+  bool kv_scaled = false;                      // with 8 bits: rows of integers without a factor
   int64_t batch = 0, heads = 0, kv_heads = 0;  // heads is a multiple of kv_heads
   int64_t seq = 0;                             // query rows of a batch entry; the most of one with pages
   int64_t keys = 0;                 // key rows that every batch entry has, or at most has (with seqlens)

@@ -171,6 +171,7 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
                         {"V", "vec4<f32>"},
                         {"VK", 1u},
                         {"KV_PACKED", g.kv_bits > 0},
+                        {"KV_SCALED", false},
                         {"KV4", g.kv_bits == 4},
                         {"VALUES", true},
                         {"QK_NORM", norm},

@@ -32,6 +32,7 @@ enum Input {
 
 struct Paged {
   const Tensor *q, *k, *v, *k_cache, *v_cache, *slots, *cos, *sin, *sink, *q_norm, *k_norm;
+  const Tensor *k_scale, *v_scale;  // of caches of bytes
   const Tensor* out;
   Pages pages;
   int64_t batch, heads, kv_heads, head, v_head;
@@ -132,6 +133,10 @@ void CheckExtras(const Paged& g) {
   for (const Tensor* w : {g.q_norm, g.k_norm})
     if (w)
       Require(w->shape == Shape{g.head}, "a norm weight, which needs an element a dimension of the head,", w);
+  for (const Tensor* s : {g.k_scale, g.v_scale})
+    if (s)
+      Require(s->count() == 1 || s->shape == Shape{g.kv_heads, 1, g.head},
+              "k_scale or v_scale, which needs one element or one for each of a token,", s);
   if (g.slots)
     Require(g.slots->shape == Shape{g.pages.tokens}, "slot_mapping, which needs an element a token,",
             g.slots);
@@ -149,6 +154,8 @@ Paged Read(Plan& p) {
           .sink = p.In(kSink),
           .q_norm = p.In(kQNorm),
           .k_norm = p.In(kKNorm),
+          .k_scale = p.In(kKScale),
+          .v_scale = p.In(kVScale),
           .heads = p.Attr("num_heads", 0),
           .kv_heads = p.Attr("kv_num_heads", 0),
           .latent = p.Attr("kv_cache_layout", "SEPARATE") == "LATENT",
@@ -164,17 +171,23 @@ Paged Read(Plan& p) {
   return g;
 }
 
+// Scales: an element for each of a token, in vectors, or one in all.
+bool InChannels(const Tensor* scale) { return scale != nullptr && scale->count() > 1; }
+Bind ScaleBind(const char* name, const Tensor* scale) { return {name, scale, InChannels(scale) ? 4u : 1u}; }
+
 // Rotates and stores what is new. Returns q in its final form, or nullptr when q itself is.
 const Tensor* Append(Plan& p, const Paged& g) {
   const DeviceInfo& device = p.Device();
   const bool subgroups = device.subgroups && device.subgroup_size() > 0;
   const bool norm = g.q_norm != nullptr;
-  const bool moves_q = g.rotary || norm;
+  const bool scaled = g.k_scale != nullptr;
+  const bool moves_q = g.rotary || norm || scaled;
   const int64_t tokens = g.pages.tokens;
   const uint32_t team = Pow2(g.head / 4);
   const uint32_t wg = std::max(team, 64u);
   const int64_t jobs = tokens * ((moves_q ? g.heads : 0) + (g.latent ? 1 : 2) * g.kv_heads);
-  const Tensor* q_new = moves_q ? p.Scratch(g.q->type, {tokens, g.heads * g.head}) : nullptr;
+  const Tensor* q_new =
+      moves_q ? p.Scratch(scaled ? DType::kF32 : g.q->type, {tokens, g.heads * g.head}) : nullptr;
   Dispatch d{.shader = "paged_append",
              .consts = {{"WG", wg},
                         {"TEAM", team},
@@ -190,9 +203,12 @@ const Tensor* Append(Plan& p, const Paged& g) {
                         {"PAGED", true},
                         {"SLOTS", g.slots != nullptr},
                         {"VALUES", !g.latent},
+                        {"SCALED", scaled},
+                        {"K_CHANNELS", InChannels(g.k_scale)},
+                        {"V_CHANNELS", InChannels(g.v_scale)},
                         {"Q", moves_q}},
              .in = {{"q", g.q, 4}, {"k", g.k, 4}},
-             .out = {{"k_cache", g.k_cache, 4}},
+             .out = {KvBind("k_cache", g.k_cache, scaled ? 8 : 0, 4)},
              .params = {{"row", Ints{U32(g.q_at.row / 4), U32(g.k_at.row / 4), U32(g.v_at.row / 4)}},
                         {"first", Ints{U32(g.q_at.first / 4), U32(g.k_at.first / 4), U32(g.v_at.first / 4)}},
                         {"heads", U32(moves_q ? g.heads : 0)},
@@ -205,7 +221,9 @@ const Tensor* Append(Plan& p, const Paged& g) {
   AddPages(d, g.pages, g.batch);
   if (g.slots) d.in.push_back({"slots", g.slots});
   if (!g.latent) d.in.push_back({"v", g.v, 4});
-  if (!g.latent) d.out.push_back({"v_cache", g.v_cache, 4});
+  if (!g.latent) d.out.push_back(KvBind("v_cache", g.v_cache, scaled ? 8 : 0, 4));
+  if (scaled) d.in.push_back(ScaleBind("k_scale", g.k_scale));
+  if (scaled) d.in.push_back(ScaleBind("v_scale", g.v_scale));
   if (g.rotary) d.in.push_back({"cos_cache", g.cos, 4});
   if (g.rotary) d.in.push_back({"sin_cache", g.sin, 4});
   if (norm) d.in.push_back({"q_norm", g.q_norm, 4});
@@ -226,6 +244,8 @@ Attention Problem(Plan& p, const Paged& g) {
           .k_at = in_cache,
           .v_at = in_cache,
           .out_at = {0, g.v_head, g.heads * g.v_head, 0},
+          .kv_bits = g.k_scale ? 8 : 0,
+          .kv_scaled = g.k_scale != nullptr,
           .batch = g.batch,
           .heads = g.heads,
           .kv_heads = g.kv_heads,
@@ -259,6 +279,17 @@ NewRows RowsOf(const Paged& g) {
           .eps = g.eps};
 }
 
+// The output, of what attention over bytes gives.
+void ScaleValues(Plan& p, const Paged& g, const Tensor* sums) {
+  const int64_t count = sums->count() / 4;
+  p.Run({.shader = "paged_scale",
+         .consts = {{"D", U32(g.head / 4)}, {"V_CHANNELS", InChannels(g.v_scale)}},
+         .in = {{"x", sums, 4}, ScaleBind("v_scale", g.v_scale)},
+         .out = {{"y", g.out, 4}},
+         .params = {{"count", U32(count)}, {"heads", U32(g.heads)}, {"group", U32(g.heads / g.kv_heads)}},
+         .grid = {CeilDiv<int64_t>(count, 64)}});
+}
+
 void PagedAttention(Plan& p) {
   const Paged g = Read(p);
   if (g.pages.tokens * g.batch == 0) return;
@@ -268,23 +299,37 @@ void PagedAttention(Plan& p) {
   const AttentionScope scope(p, a);
   const NewRows rows = RowsOf(g);
   // With a mapping of its own the cache may hold other keys of the new tokens than those that come.
-  if (!g.slots && !g.latent && !SkipsDecode() && Decode(p, a, &rows)) return;
+  if (!g.slots && !g.latent && !g.k_scale && !SkipsDecode() && Decode(p, a, &rows)) return;
   if (const Tensor* q_new = Append(p, g)) {
     a.q = q_new;
     a.q_at = {0, g.head, g.heads * g.head, 0};
   }
+  if (g.v_scale) a.out = p.Scratch(DType::kF32, g.out->shape);
   Attend(p, a);
+  if (g.v_scale) ScaleValues(p, g, a.out);
+}
+
+// Caches of f16 have no scales, those of bytes have two.
+std::string DeclinesTypes(const NodeView& node) {
+  const bool bytes = node.in[kKeyCache].type == DType::kI8;
+  for (const char* name : {"k_quant_type", "v_quant_type"}) {
+    const std::string type = node.attrs.String(name, "NONE");
+    if (bytes ? type != "PER_TENSOR" && type != "PER_CHANNEL" : type != "NONE")
+      return Join("attribute '", name, "' is ", type, " for a KV cache of ", NameOf(node.in[kKeyCache].type));
+  }
+  for (const char* name : {"k_cache_dtype", "v_cache_dtype"})
+    if (const std::string type = node.attrs.String(name, "");
+        !type.empty() && type != (bytes ? "int8" : "float16"))
+      return Join("attribute '", name, "' is ", type, " for a KV cache of ", NameOf(node.in[kKeyCache].type));
+  if (node.Has(kKScale) != bytes || node.Has(kVScale) != bytes)
+    return "the inputs 'k_scale' and 'v_scale' do not go with the type of the KV cache";
+  return "";
 }
 
 std::string DeclinesCache(const NodeView& node) {
-  for (const char* name : {"k_quant_type", "v_quant_type"})
-    if (const std::string type = node.attrs.String(name, "NONE"); !type.empty() && type != "NONE")
-      return "a quantised KV cache is not supported";
-  for (const char* name : {"k_cache_dtype", "v_cache_dtype"})
-    if (const std::string type = node.attrs.String(name, ""); !type.empty() && type != "float16")
-      return Join("a KV cache of ", type, " is not supported");
-  if (node.Has(kKScale) || node.Has(kVScale)) return "a quantised KV cache is not supported";
+  if (std::string reason = DeclinesTypes(node); !reason.empty()) return reason;
   const bool latent = node.attrs.String("kv_cache_layout", "SEPARATE") == "LATENT";
+  if (latent && node.Has(kKScale)) return "the layout LATENT needs a KV cache of f16";
   if (latent && (node.Attr("kv_num_heads", 0) != 1 || !node.Has(kKey) || node.Has(kValue) ||
                  node.Has(kValueCache) || node.HasOut(2)))
     return "the layout LATENT needs a key, one kv head, and no value";
@@ -318,8 +363,9 @@ std::string Declines(const NodeView& node) {
   if (norm != node.Has(kKNorm)) return "one of 'q_norm_weight' and 'k_norm_weight' is absent";
   if (const int64_t first = node.Attr("rotary_offset", 0); first < 0 || first % 8 != 0)
     return Join("attribute 'rotary_offset' is ", first, ", not a multiple of 8");
-  const uint64_t buffers =
-      8u + node.Has(kSlots) + (rotary ? 2 : 0) + (norm ? 2 : 0) + (rotary || norm ? 1 : 0);
+  const bool scaled = node.Has(kKScale);
+  const uint64_t buffers = 8u + node.Has(kSlots) + (rotary ? 2 : 0) + (norm ? 2 : 0) + (scaled ? 2 : 0) +
+                           (rotary || norm || scaled ? 1 : 0);
   if (node.device->max_storage_buffers < buffers)
     return Join("appending binds ", buffers, " buffers; the device takes ", node.device->max_storage_buffers);
   return "";
@@ -327,7 +373,7 @@ std::string Declines(const NodeView& node) {
 
 const Register ops{{.domain = "com.microsoft",
                     .name = "PagedAttention",
-                    .types = "T: f16; T_CACHE: f16; T_KV_SCALE: f32; S: i32",
+                    .types = "T: f16; T_CACHE: f16 i8; T_KV_SCALE: f32; S: i32",
                     .plan = PagedAttention,
                     .declines = Declines,
                     .host = "16"}};

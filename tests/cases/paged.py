@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from cases import Arg, case, const, data, f16, on_cpu
+from cases import Arg, case, const, data, f16, f32, i8, on_cpu
 from cases.gqa import norm, rotate, softmax
 
 
@@ -14,9 +14,15 @@ def turned(x, cos, sin, positions, first, interleaved):
     return np.concatenate([x[..., :first], part], axis=-1)
 
 
+def steps(x, scale):
+    """Integers, by a product with the reciprocal in f32, as ONNX Runtime's CUDA kernel does it."""
+    return np.clip(np.rint(np.float32(x) * (np.float32(1) / np.float32(scale))), -128, 127)
+
+
 def paged(q, k, v, k_cache, v_cache, starts, pasts, table, *rest, num_heads, kv_num_heads, **a):
     """float64 PagedAttention with the caches that it leaves. A block outside the cache takes no key."""
-    cos, sin, slots, sink, q_weight, k_weight, *_ = [*rest, *[None] * (6 - len(rest))]
+    cos, sin, slots, sink, q_weight, k_weight, *scales = [*rest, *[None] * (9 - len(rest))]
+    scales = [s if s is None or s.size == 1 else s.reshape(kv_num_heads, -1) for s in scales[:2]]
     latent = a.get("kv_cache_layout") == "LATENT"
     tokens, block = len(q), k_cache.shape[1]
     heads = num_heads if k is not None else num_heads + 2 * kv_num_heads
@@ -37,8 +43,12 @@ def paged(q, k, v, k_cache, v_cache, starts, pasts, table, *rest, num_heads, kv_
     written = rows if slots is None else np.asarray(slots)
     inside = (written >= 0) & (written < k_cache.shape[0] * block)
     caches = [c.copy() for c in ((k_cache,) if latent else (k_cache, v_cache))]
-    for cache, new in zip(caches, (k, v)[: len(caches)], strict=True):
-        cache.reshape(-1, kv_num_heads, k.shape[2])[written[inside]] = new.reshape(k.shape)[inside]
+    for cache, new, scale in zip(caches, (k, v), scales, strict=False):
+        line = new.reshape(k.shape)[inside]
+        cache.reshape(-1, kv_num_heads, k.shape[2])[written[inside]] = (
+            line if scale is None else steps(line, scale)
+        )
+    stored, caches = caches, [c if s is None else c * s for c, s in zip(caches, scales, strict=False)]
     out = np.zeros((tokens, num_heads, a.get("v_head_size") or q.shape[2]))
     a["causal"] = a.get("is_causal", 1)
     for b, n in enumerate(counts):
@@ -51,13 +61,13 @@ def paged(q, k, v, k_cache, v_cache, starts, pasts, table, *rest, num_heads, kv_
             extra = None if sink is None else sink[h]
             _, p = softmax(q[own, h], keys[:, group], pasts[b], None, extra, a)
             out[own, h] = p @ values[:, group, : out.shape[2]]
-    return (out.reshape(tokens, num_heads * out.shape[2]), *caches)
+    return (out.reshape(tokens, num_heads * out.shape[2]), *stored)
 
 
 def add(sequences: list[tuple[int, int]], heads: int = 4, kv_heads: int = 2, head: int = 32, *, block: int = 16,
         spare: int = 0, packed: bool = False, half: int = -1, sink: bool = False, norms: bool = False,
-        slots: str = "", metadata: list[int] | None = None, alias: bool = True, scale_: float = 1.0,
-        **attrs) -> None:  # fmt: skip
+        slots: str = "", scales: tuple[str, str] | None = None, metadata: list[int] | None = None,
+        alias: bool = True, scale_: float = 1.0, **attrs) -> None:  # fmt: skip
     """One case: `sequences` are (new tokens, keys before them); `spare` are columns of the table that nobody needs."""
     x = functools.partial(f16, low=-scale_, high=scale_)
     counts, pasts = (np.array(c, int).reshape(-1) for c in zip(*sequences, strict=True))
@@ -77,7 +87,13 @@ def add(sequences: list[tuple[int, int]], heads: int = 4, kv_heads: int = 2, hea
         "far": data(rows + 2**20, "i32"),
     }
     latent = attrs.get("kv_cache_layout") == "LATENT"
-    cache = x(pool, block, kv_heads, head)
+    cache = i8(pool, block, kv_heads, head) if scales else x(pool, block, kv_heads, head)
+    amount = {
+        "PER_TENSOR": f32(1, value=[scale_ / 100]),
+        "PER_CHANNEL": f32(kv_heads, 1, head, low=0.005, high=0.02),
+    }
+    if scales:
+        attrs |= {"k_quant_type": scales[0], "v_quant_type": scales[1]}
     wide = heads + 2 * kv_heads if packed else heads
     angles = x(max(longest, 1), head // 2 if half < 0 else half) if attrs.get("do_rotary") else None
     args: list[Arg | None] = [
@@ -94,7 +110,8 @@ def add(sequences: list[tuple[int, int]], heads: int = 4, kv_heads: int = 2, hea
         slot[slots],
         x(heads) if sink else None,
         *([x(head), x(head)] if norms else [None, None]),
-        *[None, None, on_cpu(data(metadata, "i32")) if metadata else None],
+        *([amount[s] for s in scales] if scales else [None, None]),
+        on_cpu(data(metadata, "i32")) if metadata else None,
     ]
     while args[-1] is None:
         args.pop()
@@ -155,6 +172,25 @@ for sequences in (DECODE, PROMPT, MIXED):
         **ROPE,
     )
     add(sequences, 4, 1, 32, kv_cache_layout="LATENT")
+    # Caches of bytes.
+    for scales in (
+        ("PER_TENSOR", "PER_TENSOR"),
+        ("PER_CHANNEL", "PER_CHANNEL"),
+        ("PER_TENSOR", "PER_CHANNEL"),
+    ):
+        add(sequences, scales=scales)
+    add(sequences, 6, 2, 64, scales=scales, packed=True, norms=True, sink=True, slots="skip", **ROPE)
+    add(
+        sequences,
+        3,
+        3,
+        40,
+        scales=scales,
+        alias=False,
+        softcap=2.0,
+        local_window_size=9,
+        k_cache_dtype="int8",
+    )
     # Products of queries and keys beyond the range of f16.
     add(sequences, head=64, scale_=100.0, scale=1e-3)
 add(DECODE, metadata=[1, 41], **ROPE)
@@ -179,8 +215,8 @@ PLAIN = (x(3, 128), x(3, 64), x(3, 64), x(5, 16, 2, 32), x(5, 16, 2, 32), *BATCH
 case("PagedAttention", *PLAIN, **attrs_of(), ref=lambda *inputs, **attrs: paged(*inputs, **attrs)[0])
 case("PagedAttention", *PLAIN, **attrs_of(), out=3, symbolic=True, ref=paged)
 for attributes, reason in [
-    ({"k_quant_type": "PER_TENSOR", "v_quant_type": "PER_TENSOR"}, "quantised KV cache"),
-    ({"k_cache_dtype": "int4"}, "a KV cache of int4"),
+    ({"k_quant_type": "PER_TENSOR", "v_quant_type": "PER_TENSOR"}, "is PER_TENSOR for a KV cache of f16"),
+    ({"k_cache_dtype": "int4"}, "'k_cache_dtype' is int4"),
     ({"v_head_size": 16}, "needs the layout LATENT"),
     ({"v_head_size": 12}, "v_head_size"),
     ({"do_rotary": 1}, "cos_cache"),
@@ -202,3 +238,9 @@ case(
 )
 case("PagedAttention", *PLAIN[:2], None, PLAIN[3], None, *BATCH, **attrs_of(kv_cache_layout="LATENT"), out=2,
      declined="one kv head")  # fmt: skip
+BYTES = (*PLAIN[:3], i8(5, 16, 2, 32), i8(5, 16, 2, 32), *BATCH)
+case("PagedAttention", *BYTES, **attrs_of(), out=3, declined="'k_quant_type' is NONE for a KV cache of i8")
+QUANTISED = attrs_of(k_quant_type="PER_TENSOR", v_quant_type="PER_CHANNEL")
+case("PagedAttention", *BYTES, **QUANTISED, out=3, declined="'k_scale' and 'v_scale'")
+case("PagedAttention", x(3, 128), x(3, 32), None, i8(5, 16, 1, 32), None, *BATCH, *[None] * 6, f32(1), f32(1),
+     **{**QUANTISED, "kv_num_heads": 1}, kv_cache_layout="LATENT", out=2, declined="LATENT")  # fmt: skip

@@ -1,16 +1,16 @@
 // Keys and values of attention, whatever keeps them: vectors of four elements, as numbers. `row` is where the row of a
 // token begins and `i` a vector of it, both in vectors, which is also what strides count.
-//   k_cache, v_cache (or k_cache alone)    consts: KV_PACKED, KV4, VALUES (bool), D (vectors of a head)
+//   k_cache, v_cache (or k_cache alone)    consts: KV_PACKED, KV_SCALED, KV4, VALUES (bool), D (vectors of a head)
 //   !KV_PACKED: elements, bound a vector V at a time.
 //   KV_PACKED: words. A row is the bits of an f32, then a number an element, of 8 bits (KV4: 4), the first one lowest.
-//     8 bits: element = f32 * signed number; f32 = largest magnitude / 127.
+//     8 bits: element = f32 * signed number; f32 = largest magnitude / 127. KV_SCALED: there is no f32, it is 1.
 //     4 bits: element = f32 / sqrt(head) * level_of(number), of a row turned as lib/kv_pack.wgsl says; f32 = L2 norm.
 #if KV_PACKED
 alias key_part = u32;
 alias value_part = u32;
 const PER_WORD = select(1u, 2u, KV4);      // vectors
-const HEADER = PER_WORD;                   // vectors that the f32 takes the room of
-const ROW_PARTS = D / PER_WORD + 1u;  // of a row, which is as many words
+const HEADER = select(PER_WORD, 0u, KV_SCALED);       // vectors that the f32 takes the room of
+const ROW_PARTS = (D + HEADER) / PER_WORD;  // of a row, which is as many words
 const ROW_VECTORS = D + HEADER;
 
 fn word_of(row: u32, i: u32) -> u32 { return (row + HEADER + i) / PER_WORD; }
@@ -45,11 +45,23 @@ fn factor_of(word: u32) -> f32 {
 }
 
 fn key_part_at(row: u32, i: u32) -> key_part { return k_cache[word_of(row, i)]; }
-fn key_header(row: u32) -> u32 { return k_cache[row / PER_WORD]; }
+fn key_header(row: u32) -> u32 {
+#if KV_SCALED
+  return 0x3f800000u;
+#else
+  return k_cache[row / PER_WORD];
+#endif
+}
 fn key_vector(row: u32, i: u32) -> V { return numbers_of(key_part_at(row, i), i) * factor_of(key_header(row)); }
 #if VALUES
 fn value_part_at(row: u32, i: u32) -> value_part { return v_cache[word_of(row, i)]; }
-fn value_header(row: u32) -> u32 { return v_cache[row / PER_WORD]; }
+fn value_header(row: u32) -> u32 {
+#if KV_SCALED
+  return 0x3f800000u;
+#else
+  return v_cache[row / PER_WORD];
+#endif
+}
 fn value_vector(row: u32, i: u32) -> V { return numbers_of(value_part_at(row, i), i) * factor_of(value_header(row)); }
 #endif
 #else
