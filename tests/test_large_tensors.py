@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SEGMENTED = [
     (16384, 4, "matmul_nbits", ["matmul_nbits_few"]),
     (16384, 8, "gqa: or attention:", ["attention_append", "attention_decode", "attention_tile"]),
+    (16384, 24, "paged:", ["attention_decode", "attention_tile", "paged_append"]),
     (16384, 8, "gemm:", ["gemm_dot", "gemm_tile"]),
     (512, 16, "not nbits and not attention and not gqa and not gemm", ["binary", "norm", "strided"]),
     (512, 2, "scatter or gather", ["gather_block_quantized", "scatter", "scatter_link"]),

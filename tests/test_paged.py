@@ -15,16 +15,18 @@ from onnx import TensorProto, helper
 HEADS, KV_HEADS, HEAD, BLOCK, POOL, WIDTH = 4, 2, 32, 16, 20, 5
 ATTRIBUTES: dict[str, Any] = {"num_heads": HEADS, "kv_num_heads": KV_HEADS, "do_rotary": 1}
 NAMES = ["q", "k", "v", "key_cache", "value_cache", "starts", "pasts", "table", "cos", "sin"]
-INTS = {"starts", "pasts", "table", "slots"}
+INTS = {"starts", "pasts", "table", "slots", "bounds"}
 
 
-def model_of(*, caches_out: bool = True, slots: bool = False, **attributes: Any) -> bytes:
-    names = NAMES + ["slots"] * slots
+def model_of(
+    *, caches_out: bool = True, slots: bool = False, bounds: bool = False, **attributes: Any
+) -> bytes:
+    names = [*NAMES, "slots" if slots else "", *[""] * 5, "bounds" if bounds else ""]
     results = ["y", "key_cache_out", "value_cache_out"][: 3 if caches_out else 1]
     node = helper.make_node(
         "PagedAttention", names, results, domain="com.microsoft", **ATTRIBUTES, **attributes
     )
-    rank = {"key_cache": 4, "value_cache": 4, "starts": 1, "pasts": 1, "slots": 1}
+    rank = {"key_cache": 4, "value_cache": 4, "starts": 1, "pasts": 1, "slots": 1, "bounds": 1}
     infos = [
         helper.make_tensor_value_info(
             n,
@@ -32,6 +34,7 @@ def model_of(*, caches_out: bool = True, slots: bool = False, **attributes: Any)
             [f"{n}{d}" for d in range(rank.get(n, 2))],
         )
         for n in names
+        if n
     ]
     outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT16, None) for n in results]
     graph = helper.make_graph([node], "paged", infos, outputs)
@@ -46,7 +49,7 @@ class Server:
     def __init__(self, daybreak: Daybreak, *, options: dict[str, str] | None = None, **of_model: Any) -> None:
         self.rng = np.random.default_rng(7)
         self.daybreak = daybreak
-        self.slots = bool(of_model.get("slots"))
+        self.bounds = of_model.get("bounds")
         self.session = daybreak.session(model_of(**of_model), options)
         self.binding = self.session.io_binding()
         self.angles = [self.draw(WIDTH * BLOCK, HEAD // 2) for _ in range(2)]
@@ -66,11 +69,15 @@ class Server:
         feeds = dict(zip(NAMES, [*rows, *self.want, *ints, *self.angles], strict=True))
         if slots is not None:
             feeds["slots"] = np.array(slots, np.int32)
+        if self.bounds:
+            feeds["bounds"] = np.array([count, WIDTH * BLOCK], np.int32)
         got = self.run({n: x for n, x in feeds.items() if not n.endswith("_cache")})
         self.feeds = feeds
         if tokens is not None:  # lengths that make no sense
             return got, got
-        wide = [x.astype(np.float64) if x.dtype == np.float16 else x for x in feeds.values()]
+        wide = [
+            x.astype(np.float64) if x.dtype == np.float16 else x for n, x in feeds.items() if n != "bounds"
+        ]
         y, *caches = paged(*wide, **ATTRIBUTES)
         self.want = [c.astype(np.float16) for c in caches]
         return got, y
@@ -113,10 +120,10 @@ def test_a_cache_that_is_not_asked_back_is_updated(daybreak: Daybreak) -> None:
     assert (server.caches[0].numpy() != before).any()
 
 
-@pytest.mark.parametrize("slots", [False, True])
-def test_replays_read_lengths_and_tables_anew(daybreak: Daybreak, slots: bool) -> None:
+@pytest.mark.parametrize(("slots", "bounds"), [(False, False), (True, False), (False, True)])
+def test_replays_read_lengths_and_tables_anew(daybreak: Daybreak, slots: bool, bounds: bool) -> None:
     """Capture with one mixture, replay with others: the lengths of sequences, their pasts and blocks all change."""
-    server = Server(daybreak, options={"enableGraphCapture": "1"}, slots=slots)
+    server = Server(daybreak, options={"enableGraphCapture": "1"}, slots=slots, bounds=bounds)
     for starts, pasts, turn in [
         ([0, 1, 33, 34], [15, 0, 40], 0),  # captured
         ([0, 1, 33, 34], [16, 0, 41], 0),  # across the end of a block

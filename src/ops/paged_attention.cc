@@ -114,6 +114,7 @@ void ReadLengths(Plan& p, Paged& g) {
   if (const Tensor* metadata = p.In(kMetadata)) {
     Require(metadata->shape == Shape{2} || metadata->shape == Shape{3},
             "attention_metadata, which must have 2 or 3 elements,", metadata);
+    if (metadata->host == nullptr) return;  // under graph capture, where every input lies on the device
     const auto bounds = HostInts(*metadata);
     if (bounds[0] > 0) g.longest = std::min(g.longest, bounds[0]);
     if (bounds[1] > 0) g.pages.keys = std::min(g.pages.keys, bounds[1]);
@@ -376,7 +377,7 @@ const Register ops{{.domain = "com.microsoft",
                     .types = "T: f16; T_CACHE: f16 i8; T_KV_SCALE: f32; S: i32",
                     .plan = PagedAttention,
                     .declines = Declines,
-                    .host = "16"}};
+                    .host_eager = "16"}};
 
 }  // namespace
 }  // namespace daybreak
