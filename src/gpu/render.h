@@ -13,7 +13,7 @@ namespace daybreak {
 // The identity of a pipeline as plain words: shader, constants, types and segments of the bindings, names and
 // kinds of the parameters. Strings enter as their addresses, which static storage keeps unique for the life
 // of the process.
-using PipelineKey = FixedVec<uint64_t, 192>;
+using PipelineKey = FixedVec<uint64_t, 224>;
 PipelineKey KeyOf(const Dispatch& dispatch, const Segments& segments = {});
 size_t HashOf(const PipelineKey& key);
 
