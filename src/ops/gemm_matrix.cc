@@ -37,11 +37,19 @@ Extent ExtentOf(const NbitsFew& few) {
   return {few.first.m, n, few.first.k, 1};
 }
 
+// Microseconds that workgroups take which run side by side: at first and for their results, and for 64 of K.
+struct Pace {
+  float once, step;
+};
+
 // A workgroup is two by two subgroups of `rows` by `columns` matrix units, takes `depth` of K a step, and
 // shares K with `slices` - 1 others.
 struct Tile {
   const char* name;
-  uint32_t rows, columns, depth, slices = 1;
+  uint32_t rows, columns, depth;
+  uint32_t per_core;   // workgroups that a core runs at a time
+  Pace alone, shared;  // with one workgroup a core, and with more
+  uint32_t slices = 1;
   uint32_t m(const MatrixConfig& unit) const { return 2 * rows * unit.m; }
   uint32_t n(const MatrixConfig& unit) const { return 2 * columns * unit.n; }
   int64_t count(const MatrixConfig& unit, const Extent& e) const {
@@ -51,8 +59,11 @@ struct Tile {
 
 // Large tiles reuse operands most, and leave room for short steps only. With units of 16x16 a tile of 4x4 is
 // 128 x 128 (NVIDIA, AMD), with Apple's of 8x8 it is 64 x 64; all fit 32 KiB, what Apple, Qualcomm and many
-// others give at most.
-constexpr Tile kTiles[] = {{"matrix_4x4", 4, 4, 32}, {"matrix_4x2", 4, 2, 64}, {"matrix_2x2", 2, 2, 64}};
+// others give at most. Measured on an H100 with weights of four bits: a workgroup of its own waits for
+// memory, so a second one on the core takes little longer, if both find room in workgroup memory.
+constexpr Tile kTiles[] = {{"matrix_4x4", 4, 4, 32, 2, {10, 1.35F}, {17, 1.6F}},
+                           {"matrix_4x2", 4, 2, 64, 1, {4, 0.91F}, {4, 0.91F}},
+                           {"matrix_2x2", 2, 2, 64, 2, {3, 0.75F}, {3, 0.92F}}};
 
 // The kernel's threads stage whole octets of each operand, of B at most four.
 bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
@@ -60,39 +71,45 @@ bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
   return a % threads == 0 && (b == 2 * threads || b == 4 * threads);
 }
 
-// Workgroups that keep a GPU of matrix units busy: two for each core, as one loads while the other
-// multiplies.
-int64_t Busy(const DeviceInfo& device) {
-  return std::min<int64_t>(256, 2 * FactsOf(device.device_class).cores);
+constexpr uint32_t kSlice = 512, kMaxSlices = 8;  // shortest K of a slice, and most slices
+constexpr float kSum = 11, kSumOfMega = 1.2F;     // microseconds of the sum, and for a million partial sums
+
+// An estimate of the time that the product takes with this tile, in microseconds of an H100: other devices
+// differ in scale and less in order.
+float Cost(int64_t cores, const MatrixConfig& unit, const Extent& e, const Tile& tile) {
+  const int64_t count = tile.count(unit, e) * tile.slices;
+  const Pace& pace = count <= cores ? tile.alone : tile.shared;
+  const auto slices = static_cast<float>(tile.slices);
+  const float wave = pace.once + pace.step * static_cast<float>(e.k) / (64 * slices);
+  const float parts = slices * static_cast<float>(e.m) * static_cast<float>(e.n) / 1e6F;
+  return static_cast<float>(CeilDiv(count, cores * tile.per_core)) * wave +
+         (tile.slices > 1 ? kSum + kSumOfMega * parts : 0);
 }
 
-constexpr uint32_t kSlice = 2048;  // of K, below which a slice does not repay its sum
-
-// Large tiles only where they, or slices of a long K, are enough to fill a GPU. `sliceable`: K may be
-// divided. No rows when the device's subgroups suit no tile.
+// The tile, and the slices if K may be divided (`sliceable`), that take least time or are asked for. No rows
+// when the device's subgroups suit no tile.
 Tile TileOf(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e, bool sliceable) {
   const uint32_t threads = 4 * device.subgroup_size();
-  const int64_t busy = Busy(device);
-  const uint32_t slices = IsForced("matrix_sliced") ? 3 : Forced("matrix_slices", 0);  // asked for
+  const int64_t cores = FactsOf(device.device_class).cores;
+  const uint32_t asked = IsForced("matrix_sliced") ? 3 : Forced("matrix_slices", 0);
   const bool asks =
       std::any_of(std::begin(kTiles), std::end(kTiles), [](const Tile& t) { return IsForced(t.name); });
-  Tile chosen{};
+  Tile best{};
   for (Tile tile : kTiles) {
     if (e.k % tile.depth != 0) tile.depth = kStep;
-    if (!Stages(unit, threads, tile)) continue;
-    chosen = tile;
-    const int64_t count = tile.count(unit, e);
-    if (asks && !IsForced(tile.name)) continue;
-    if (slices == 0 && (asks || count >= busy)) break;
-    const uint32_t most = slices != 0 ? slices : e.k / kSlice;
-    if (sliceable && most > 1) {
-      const uint32_t steps = CeilDiv(e.k, tile.depth);
-      const uint32_t wanted = std::min(most, static_cast<uint32_t>(CeilDiv(busy, count)));
-      chosen.slices = CeilDiv(steps, CeilDiv(steps, slices != 0 ? most : wanted));  // none is empty
-      break;
+    if (!Stages(unit, threads, tile) || (asks && !IsForced(tile.name) && best.rows != 0)) continue;
+    if (asks && IsForced(tile.name)) best = {};
+    const uint32_t steps = CeilDiv(e.k, tile.depth);
+    const uint32_t most = !sliceable   ? 1
+                          : asked != 0 ? asked
+                          : asks       ? 1
+                                       : std::clamp(e.k / kSlice, 1u, kMaxSlices);
+    for (uint32_t slices = asked != 0 ? most : 1; slices <= most; ++slices) {
+      tile.slices = CeilDiv(steps, CeilDiv(steps, slices));  // none is empty
+      if (best.rows == 0 || Cost(cores, unit, e, tile) < Cost(cores, unit, e, best)) best = tile;
     }
   }
-  return chosen;
+  return best;
 }
 
 bool Fits(const DeviceInfo& device, const Extent& e) {
@@ -219,7 +236,7 @@ void MultiplyOnMatrixUnits(Plan& p, const Product& q) {
     d.params.push_back(param);
   d.in.push_back({"b", q.b, 4, View::kWords});
   if (q.bias && !sliced) d.in.push_back({"bias", q.bias});
-  d.out.push_back({"y", y, whole_n ? 4u : 1u, whole_n ? View::kWords : View::kTyped});
+  d.out.push_back({"y", y, whole_n || sliced ? 4u : 1u, whole_n ? View::kWords : View::kTyped});
   d.grid = {launch.tile.count(launch.unit, launch.extent) * launch.tile.slices};
   p.Run(d);
   if (sliced) AddSlices(p, launch, {y, q.bias, q.y, q.bias_m, q.bias_n, q.alpha, q.beta});
@@ -245,7 +262,10 @@ void MultiplyOnMatrixUnits(Plan& p, const NbitsFew& few) {
           {"BITS_4", q.bits == 4},
           {"BITS_8", q.bits == 8},
           {"TWO_LOADS", words > 4}});
-  AddNbitsWeights(d, product, std::min(4u, words), whole_n ? 4 : 1, whole_n ? View::kWords : View::kTyped);
+  // Short steps are bound by loads, so that scales are worth registers.
+  const bool quads = launch.tile.depth == kStep && CanLoadQuads(few);
+  AddNbitsWeights(d, product, std::min(4u, words), whole_n || sliced ? 4 : 1,
+                  whole_n ? View::kWords : View::kTyped, quads);
   const uint32_t tile_n = launch.tile.n(launch.unit), columns = few.gated() ? tile_n / 2 : tile_n;
   const uint32_t tiles = CeilDiv(n, columns), tiles1 = few.gated() ? 0 : CeilDiv(n1, columns);
   for (const Param& param :

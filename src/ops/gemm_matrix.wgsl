@@ -22,9 +22,16 @@ alias Result = subgroup_matrix_result<f32, MN, MM>;
 var<workgroup> stage_a: array<vec4<u32>, max(TILE_M * ROW_K, 4u * MM * STRIP)>;
 var<workgroup> stage_b: array<vec4<u32>, select(TILE_N * ROW_K, DEPTH * ROW_N, B_ALONG_N)>;
 
+// The first of the rows of OCTETS that a thread stages. Eight threads store at a time: where a row takes four of them,
+// rows r and r + 4, which lie in different banks.
+fn stage_row(tid: u32) -> u32 {
+  let row = tid / OCTETS;
+  return select(row, row / 8u * 8u + row % 2u * 4u + row / 2u % 4u, OCTETS == 4u && WG % 32u == 0u);
+}
+
 // Rows beyond M repeat the last one; their results are not written.
 fn a_row(base: u32, m0: u32, tid: u32, i: u32) -> u32 {
-  return (base + min(m0 + tid / OCTETS + i * (WG / OCTETS), params.m - 1u) * params.a_m) / 8u + tid % OCTETS;
+  return (base + min(m0 + stage_row(tid) + i * (WG / OCTETS), params.m - 1u) * params.a_m) / 8u + tid % OCTETS;
 }
 
 // The next K to read: beyond the end it is read again where every step is whole, and reads as zeros where not.
@@ -60,19 +67,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var a_$i = a_item(a_row_$i, limited(first, last), first + k_thread < last);
 #endfor
   let source = source_of(place, tid);
-  var b_next = b_load(source, limited(first, last));
+  var b_next = b_load(source, limited(first, last), Octets(), true);
   for (var k0 = first; k0 < last; k0 += DEPTH) {
     workgroupBarrier();
 #for i A_ITEMS
-    stage_a[(tid / OCTETS + $iu * (WG / OCTETS)) * ROW_K + tid % OCTETS] = a_$i;
+    stage_a[(stage_row(tid) + $iu * (WG / OCTETS)) * ROW_K + tid % OCTETS] = a_$i;
 #endfor
-    b_stage(b_next, tid);
+    b_stage(b_next, source, tid, k0);
     workgroupBarrier();
     let next = limited(k0 + DEPTH, last);
 #for i A_ITEMS
     a_$i = a_item(a_row_$i, next, next + k_thread < last);
 #endfor
-    b_next = b_load(source, next);
+    b_next = b_load(source, next, b_next, false);
     for (var k = 0u; k < DEPTH; k += MK) {
 #for i ROWS
       let left_$i = subgroupMatrixLoad<Left, row_major>(&stage_a, (sub_m + $iu * MM) * ROW_K + k / 8u, ROW_K);
@@ -85,15 +92,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endfor
     }
   }
-#if SLICED
-  let row = place.slice * params.tiles_m * TILE_M + m0 + sub_m;
-#for i ROWS
-#for j COLUMNS
-  subgroupMatrixStore<row_major>(&y, (row + $iu * MM) * params.tiles_n * TILE_N + place.n + sub_n + $ju * MN,
-                                 c[$iu * COLUMNS + $ju], params.tiles_n * TILE_N);
-#endfor
-#endfor
-#else
   let strip = sub * MM * STRIP;
 #for i ROWS
 #for j PAIRS
@@ -101,8 +99,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   subgroupMatrixStore<row_major>(&stage_a, strip, c[$iu * COLUMNS + select(2u, 1u, GATED) * $ju], STRIP);
   subgroupMatrixStore<row_major>(&stage_a, strip + MN / 4u, c[$iu * COLUMNS + select(2u * $ju + 1u, $ju + PAIRS, GATED)], STRIP);
   workgroupBarrier();
+#if SLICED
+  write_part(place, m0 + sub_m + $iu * MM, sub_n + 2u * $ju * MN, strip, lane);
+#else
   write_strip(place, m0 + sub_m + $iu * MM, (sub_n + 2u * $ju * MN) / select(1u, 2u, GATED), strip, lane);
-#endfor
-#endfor
 #endif
+#endfor
+#endfor
 }
+
+#if SLICED
+// A strip of partial sums to rows from m and columns from place.n + `first` of this slice.
+fn write_part(place: Place, m: u32, first: u32, strip: u32, lane: u32) {
+  let row = place.slice * params.tiles_m * TILE_M + m;
+  for (var e = lane; e < MM * MN / 2u; e += WG / 4u) {
+    let r = e / (MN / 2u);
+    let column = place.n + first + e % (MN / 2u) * 4u;
+    y[((row + r) * params.tiles_n * TILE_N + column) / 4u] = bitcast<vec4<f32>>(stage_a[strip + r * STRIP + e % (MN / 2u)]);
+  }
+}
+#endif

@@ -106,7 +106,8 @@ const Register ops{
 
 }  // namespace
 
-void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view) {
+void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view,
+                     bool quads) {
   constexpr struct {
     const char *w, *scales, *zeros, *bias, *y;
   } kNames[] = {{"w", "scales", "zeros", "bias", "y"},
@@ -119,9 +120,10 @@ void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t 
     const NbitsWeight& m = *weights[i];
     if (m.w == nullptr) continue;
     d.in.push_back({kNames[i].w, m.w, words, View::kWords});
-    d.in.push_back({kNames[i].scales, m.scales});
-    if (m.zeros)
-      d.in.push_back({kNames[i].zeros, m.zeros, 1, zeros == Zeros::kFloats ? View::kTyped : View::kWords});
+    const Bind scales{kNames[i].scales, m.scales, quads ? 2u : 1u, quads ? View::kWords : View::kTyped};
+    d.in.push_back(scales);
+    if (zeros == Zeros::kBytes) d.in.push_back({kNames[i].zeros, m.zeros, 1, View::kWords});
+    if (zeros == Zeros::kFloats) d.in.push_back({kNames[i].zeros, m.zeros, scales.width, scales.view});
     if (m.bias) d.in.push_back({kNames[i].bias, m.bias});
     if (i == 0 || !few.gated()) d.out.push_back({kNames[i].y, m.y, y_width, y_view});
   }
@@ -132,11 +134,20 @@ void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t 
                          {"ZEROS_U8", zeros == Zeros::kBytes},
                          {"ZEROS_T", zeros == Zeros::kFloats},
                          {"BIAS", q.weight.bias != nullptr},
+                         {"SCALE_QUADS", quads},
                          {"GATED", few.gated()},
                          {"THREE", few.more[1].w != nullptr},
                          {"TWO", few.more[0].w != nullptr}})
     d.consts.push_back(c);
   if (few.gated()) d.consts.push_back({"ACTIVATE", Code{few.activate}});
+}
+
+bool CanLoadQuads(const NbitsFew& few) {
+  const auto takes = [](const NbitsWeight& w) {
+    return w.w == nullptr ||
+           (w.scales->type == DType::kF16 && (ZerosOf(w) != Zeros::kFloats || w.zeros->type == DType::kF16));
+  };
+  return few.first.blocks() % 4 == 0 && takes(few.first.weight) && takes(few.more[0]) && takes(few.more[1]);
 }
 
 bool NbitsWeightsFit(const DeviceInfo& device, const NbitsFew& few, uint64_t others) {

@@ -46,9 +46,13 @@ struct NbitsFew {
 };
 
 // Adds the weights of a product and what goes with them, in loads of `words` u32 and with results of
-// `y_width` elements, and the constants of lib/nbits_weights.wgsl; GATED, and ACTIVATE with it.
+// `y_width` elements, and the constants of lib/nbits_weights.wgsl; GATED, and ACTIVATE with it. `quads`:
+// scales, and zero points that are floats, are bound by the four, see CanLoadQuads.
 void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width = 1,
-                     View y_view = View::kTyped);
+                     View y_view = View::kTyped, bool quads = false);
+// True when scales and zero points of four blocks are one load: f16, and a number of blocks that four
+// divides.
+bool CanLoadQuads(const NbitsFew& few);
 // True when one dispatch can take the weights: either all or none have biases and zero points, which are of
 // one kind, the second and third have one shape, and with `others` bindings they are not more than the device
 // has.

@@ -86,7 +86,7 @@ TEST(Matrix, FusedProductsAreOneDispatch) {
         const Dispatch& d = Only(plan, "gemm_matrix");
         EXPECT_EQ(plan.dispatches.size(), 2u);
         if (n == 3072) {
-          EXPECT_EQ(d.grid.x, gated ? 4 * 96 : 4 * (48 + 2 * 9)) << "tiles of 128 x 64";
+          EXPECT_EQ(d.grid.x, gated ? 8 * 96 : 8 * (48 + 2 * 9)) << "tiles of 64 x 64";
         }
       }
 }

@@ -24,6 +24,7 @@ fn place_of(tile: u32) -> Place {
 }
 
 // A thread's octets: from rows of K along N (B_ALONG_N), or from rows of N along K. Beyond N and K are zeros.
+fn b_row(tid: u32) -> u32 { return select(stage_row(tid), tid / B_WIDE, B_ALONG_N); }
 const B_WIDE = select(OCTETS, TILE_N / 8u, B_ALONG_N);
 const B_STRIDE = select(ROW_K, ROW_N, B_ALONG_N);
 
@@ -43,9 +44,9 @@ struct Octets {
 fn source_of(place: Place, tid: u32) -> Source {
 #if B_ALONG_N
   let n = place.n + tid % B_WIDE * 8u;
-  return Source((place.b + n) / 8u, n, tid / B_WIDE, place.count);
+  return Source((place.b + n) / 8u, n, b_row(tid), place.count);
 #else
-  return Source(place.b / 8u, place.n + tid / B_WIDE, tid % B_WIDE * 8u, place.count);
+  return Source(place.b / 8u, place.n + b_row(tid), tid % B_WIDE * 8u, place.count);
 #endif
 }
 
@@ -61,7 +62,7 @@ fn b_item(s: Source, k0: u32, i: u32) -> vec4<u32> {
 #endif
 }
 
-fn b_load(s: Source, k0: u32) -> Octets {
+fn b_load(s: Source, k0: u32, old: Octets, is_first: bool) -> Octets {
   var v = Octets();
 #for i B_ITEMS
   v.i$i = b_item(s, k0, $iu);
@@ -69,9 +70,9 @@ fn b_load(s: Source, k0: u32) -> Octets {
   return v;
 }
 
-fn b_stage(v: Octets, tid: u32) {
+fn b_stage(v: Octets, s: Source, tid: u32, k0: u32) {
 #for i B_ITEMS
-  stage_b[(tid / B_WIDE + $iu * (WG / B_WIDE)) * B_STRIDE + tid % B_WIDE] = v.i$i;
+  stage_b[(b_row(tid) + $iu * (WG / B_WIDE)) * B_STRIDE + tid % B_WIDE] = v.i$i;
 #endfor
 }
 
