@@ -18,7 +18,7 @@ from helpers.small import one_node
 from onnx import TensorProto, numpy_helper
 from onnxruntime_ep_daybreak.tune import Settings, of_folder
 from onnxruntime_ep_daybreak.tune.layer import IDS, Sizes, layer
-from onnxruntime_ep_daybreak.tune.measure import _agree, _Sample, _survey, _winners
+from onnxruntime_ep_daybreak.tune.measure import _agree, _choices, _confirmed, _Sample, _survey, _winners
 from onnxruntime_ep_daybreak.tune.store import parse
 from onnxruntime_ep_daybreak.tune.workloads import _decoder
 
@@ -199,7 +199,7 @@ def test_a_layer_poses_the_problems_of_a_model(daybreak: Daybreak) -> None:
     assert "nbits_fused f32 m=1 n=128 n1=128 n2=0 k=64 bits=4 block=32 gated=1 norm=1" in shown
     assert "nbits f32 m=1 n=64 k=128 bits=4 block=32" in shown
     assert "attention f32 rows=1 group=2 kv=2 keys=16 head=16 v_head=16 kv_bits=0" in shown
-    assert {"nbits_tile", "attention_tile"} <= set(plans[0].applied)
+    assert plans[0].applied[""].keys() != plans[1].applied[""].keys()
 
 
 def test_a_folder_must_be_a_model(tmp_path: Path) -> None:
@@ -222,6 +222,19 @@ def test_winners_run_other_code_and_gain_more_than_the_margin() -> None:
         assert _winners({"": default, **others}, 0.03) == winner
 
 
+def test_variants_are_confirmed_for_the_problem_that_they_won() -> None:
+    def times(code: str, p: float, q: float) -> dict[str, list[_Sample]]:
+        return {name: [_Sample(v, (code,), "")] for name, v in (("p", p), ("q", q))}
+
+    measured = {"": times("a", 100, 100), "x": times("b", 50, 150), "y": times("c", 40, 40)}
+    assert _confirmed("p", "x", measured, 0.03) == "x"
+    assert _confirmed("q", "x", measured, 0.03) == "", "slower this time, whatever it gains elsewhere"
+    assert _confirmed("q", "", measured, 0.03) == "", (
+        "what did not win the first time does not win the second"
+    )
+    assert _confirmed("q", "failed", measured, 0.03) == ""
+
+
 def test_outputs_agree_to_a_share_of_the_largest() -> None:
     reference = np.array([1.0, -100.0, np.inf], np.float16)
     assert _agree(np.array([3.0, -99.0, np.inf], np.float16), reference)
@@ -237,4 +250,6 @@ def test_the_file_of_a_session_is_read() -> None:
     )
     assert state.choices == {"a": ["x,y", "z"], "b": ["w"]}
     assert state.problems == {"a f32 m=1": "w"}
+    assert _choices(state, gpu=True) == ["x,y", "z"]
+    assert _choices(state, gpu=False) == ["a:x,y", "a:z"]
     assert {p: (k.variants, k.note) for p, k in state.kept.items()} == {"a f32 m=1": ("x", "3 us")}

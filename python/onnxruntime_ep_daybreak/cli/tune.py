@@ -16,7 +16,7 @@ from ..tune import Kept, Outcome, Settings, Workload, known, load, of_folder, of
 from .common import Device, Option, Provider, err, onnx_file, out, parse_pairs, used_device
 from .run import Dims, Inputs, Seed, parse_dims
 
-_CONTEXTS = {True: [64], False: [128, 512, 2048]}  # by whether the device is software
+_CONTEXTS = {True: [32], False: [128, 512, 2048]}  # by whether the device is software
 
 
 def command(

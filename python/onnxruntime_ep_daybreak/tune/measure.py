@@ -15,12 +15,13 @@ import onnxruntime as ort
 
 from ..library import create_session
 from ..profile.events import Run, read
-from .store import family, parse, watched
+from .store import State, family, parse, watched
 from .workloads import Phase, Workload
 
 _WARM_SECONDS = 0.5  # A GPU that has been idle takes that long to reach its clock.
 _BETWEEN = 2.0  # microseconds that a dependent dispatch costs beside its kernel; measured on an H100
 _TOO_SLOW = 3.0  # a run that takes so many times as long as the default's is not timed again
+_COMPILING = 5.0  # seconds that the kernels of a first run may take to compile
 _APART = 0.05  # outputs may differ by so much of the largest value
 _DEFAULT = ""  # the variants of a run that asks for none
 
@@ -94,8 +95,6 @@ def tune(workload: Workload, settings: Settings, report: Callable[[str], None]) 
     compared with the default's. The default is replaced by what was faster both times.
     """
     plans = _survey(workload, settings, report)
-    count = sum(len(plan.applied) - 1 for plan in plans)
-    report(f"{workload.name}: {count} variants to measure in {len(plans)} phases")
     first = _measure(workload, settings, plans, report)
     winners = [_winners(times, settings.margin) for times in first]
     finals = [
@@ -105,43 +104,49 @@ def tune(workload: Workload, settings: Settings, report: Callable[[str], None]) 
     second = _measure(workload, settings, finals, report, check=True)
     outcomes: dict[str, Outcome] = {}
     for plan, times, won in zip(finals, second, winners, strict=True):
-        for problem, samples in times[_DEFAULT].items():
-            chosen = won.get(problem, _DEFAULT)
-            if (
-                chosen
-                not in _winners(
-                    {_DEFAULT: times[_DEFAULT], chosen: times.get(chosen, {})}, settings.margin
-                ).values()
-            ):
-                chosen = _DEFAULT
-            default, best = _median(samples), _median(times[chosen][problem])
-            variants = chosen.rpartition(":")[2]
-            outcome = Outcome(problem, plan.phase, samples[0].name, variants, default, best)
-            outcomes.setdefault(problem, outcome)
+        for problem in times[_DEFAULT]:
+            chosen = _confirmed(problem, won.get(problem, _DEFAULT), times, settings.margin)
+            outcomes.setdefault(problem, _outcome(problem, plan.phase, chosen, times))
     return list(outcomes.values())
 
 
 def _survey(workload: Workload, settings: Settings, report: Callable[[str], None]) -> list[_Plan]:
-    """The problems of each phase, and the variants that make a difference to any of them."""
+    """The problems of each phase, and the variants that make a difference to any of them and are not far slower."""
     plans = []
     with watched(settings.options) as (options, file), _session(workload, settings, options) as (session, _):
         for phase in workload.phases(session):
-            phase.call(ort.RunOptions())
+            limit = _TOO_SLOW * min(_seconds(phase, _DEFAULT) for _ in range(2))
             state = parse(file.read_text(encoding="utf-8"))
             plan = _Plan(phase.name, {_DEFAULT: state.problems})
-            for name in sorted({family(p) for p in state.problems}):
-                for choice in state.choices[name]:
-                    asked = choice if settings.gpu else f"{name}:{choice}"
-                    try:
-                        phase.call(_asking(asked))
-                    except Exception as e:
-                        report(f"{asked} is left out: {' '.join(str(e).split())}")
-                        continue
+            for asked in _choices(state, settings.gpu):
+                try:
+                    seconds = _seconds(phase, asked)
                     applied = parse(file.read_text(encoding="utf-8")).problems
-                    if applied != state.problems:
-                        plan.applied[asked] = applied
+                    if applied == state.problems or seconds > limit + _COMPILING:
+                        continue
+                    if seconds > limit:
+                        seconds = _seconds(phase, asked)
+                except Exception as e:
+                    report(f"{asked} is left out: {' '.join(str(e).split())}")
+                    continue
+                if seconds <= limit:
+                    plan.applied[asked] = applied
+            report(f"{workload.name}, {phase.name}: {len(plan.applied) - 1} variants to measure")
             plans.append(plan)
     return plans
+
+
+def _choices(state: State, gpu: bool) -> list[str]:
+    """What can be asked for in runs that pose the problems of `state`."""
+    families = sorted({family(p) for p in state.problems})
+    asked = [c if gpu else f"{name}:{c}" for name in families for c in state.choices[name]]
+    return list(dict.fromkeys(asked))
+
+
+def _seconds(phase: Phase, variants: str) -> float:
+    start = time.perf_counter()
+    phase.call(_asking(variants))
+    return time.perf_counter() - start
 
 
 def _asking(variants: str) -> ort.RunOptions:
@@ -260,6 +265,18 @@ def _winners(times: _Times, margin: float) -> dict[str, str]:
             if others and others[0].code != samples[0].code and _median(others) < least:
                 winners[problem], least = variants, _median(others)
     return winners
+
+
+def _confirmed(problem: str, variants: str, times: _Times, margin: float) -> str:
+    """The variants where they win the problem against the default, else the default."""
+    both = {v: times[v] for v in (_DEFAULT, variants) if v in times}
+    return _winners(both, margin).get(problem, _DEFAULT)
+
+
+def _outcome(problem: str, phase: str, chosen: str, times: _Times) -> Outcome:
+    samples = times[_DEFAULT][problem]
+    best = _median(times[chosen][problem])
+    return Outcome(problem, phase, samples[0].name, chosen.rpartition(":")[2], _median(samples), best)
 
 
 def _median(samples: list[_Sample]) -> float:
