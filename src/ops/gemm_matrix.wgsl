@@ -22,12 +22,7 @@ alias Result = subgroup_matrix_result<f32, MN, MM>;
 var<workgroup> stage_a: array<vec4<u32>, max(TILE_M * ROW_K, 4u * MM * STRIP)>;
 var<workgroup> stage_b: array<vec4<u32>, select(TILE_N * ROW_K, DEPTH * ROW_N, B_ALONG_N)>;
 
-// The first of the rows of OCTETS that a thread stages. Eight threads store at a time: where a row takes four of them,
-// rows r and r + 4, which lie in different banks.
-fn stage_row(tid: u32) -> u32 {
-  let row = tid / OCTETS;
-  return select(row, row / 8u * 8u + row % 2u * 4u + row / 2u % 4u, OCTETS == 4u && WG % 32u == 0u);
-}
+#include "lib/matrix_stage.wgsl"
 
 // Rows beyond M repeat the last one; their results are not written.
 fn a_row(base: u32, m0: u32, tid: u32, i: u32) -> u32 {

@@ -8,6 +8,7 @@
 //   params: share (slots that share a row of x), x_first (its row 0), first (slot of y's first row), row_tiles
 #include "lib/moe_expert.wgsl"
 #include "lib/moe_octets.wgsl"
+#include "lib/matrix_stage.wgsl"
 
 const TILE_M = 64u;
 const TILE_N = 128u;
@@ -87,7 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // Where this thread reads, and what it has read for the next step, while one is computed.
   let k_thread = tid % OCTETS * 8u;
 #for i A_ITEMS
-  let row$i = tid / OCTETS + $iu * (WG / OCTETS);
+  let row$i = stage_row(tid) + $iu * (WG / OCTETS);
   let x$i = x_row(tile, row$i);
   let f$i = power(exponent_of(tile, row$i));
   var a$i = a_octet(x$i, k_thread, f$i);

@@ -42,7 +42,7 @@ const Dispatch& Only(const ShapePlan& plan, std::string_view shader) {
 TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
   for (const int64_t bits : {2, 4, 8})
     for (const int zeros : {0, 1, 2})
-      for (const int64_t m : {9, 512}) {
+      for (const int64_t m : {9, 512, 2048}) {
         constexpr int64_t kK = 256, kN = 2048;
         MatrixPlan plan;
         plan.Add(DType::kF16, {m, kK});
@@ -55,7 +55,7 @@ TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
           plan.attrs.Set(name, value);
         RunRow("MatMulNBits", plan);
         const Dispatch& d = Only(plan, "gemm_matrix");
-        EXPECT_EQ(d.grid.x, m == 512 ? 8 * 32 : 32) << "tiles of 64 x 64";
+        EXPECT_EQ(d.grid.x, m == 9 ? 32 : 256) << "tiles of 64 x 64 or, of many rows, 128 x 128";
       }
 }
 
@@ -63,10 +63,11 @@ TEST(Matrix, QuantisedProductsOfEveryWidthUseThem) {
 TEST(Matrix, FusedProductsAreOneDispatch) {
   for (const bool gated : {false, true})
     for (const int64_t bits : {2, 4, 8})
-      for (const int64_t n : {3072, 1020}) {  // 1020: not in steps of eight
-        constexpr int64_t kM = 512, kK = 256, kBlock = 64;
+      for (const auto& [m, n] : std::vector<std::pair<int64_t, int64_t>>{
+               {512, 3072}, {2048, 3072}, {512, 1020}}) {  // 1020: not in steps of eight
+        constexpr int64_t kK = 256, kBlock = 64;
         MatrixPlan plan;
-        plan.Add(DType::kF16, {kM, kK});
+        plan.Add(DType::kF16, {m, kK});
         plan.inputs.push_back(nullptr);
         plan.Add(DType::kF16, {kK});
         for (int i = 0; i < (gated ? 2 : 3); ++i) {
@@ -86,7 +87,8 @@ TEST(Matrix, FusedProductsAreOneDispatch) {
         const Dispatch& d = Only(plan, "gemm_matrix");
         EXPECT_EQ(plan.dispatches.size(), 2u);
         if (n == 3072) {
-          EXPECT_EQ(d.grid.x, gated ? 8 * 96 : 8 * (48 + 2 * 9)) << "tiles of 64 x 64";
+          const int64_t side = m == 512 ? 64 : 128;
+          EXPECT_EQ(d.grid.x, m / side * (gated ? 2 * n / side : n / side + 2 * CeilDiv(int64_t{520}, side)));
         }
       }
 }
