@@ -11,10 +11,13 @@ FORCED = [
         "attention_tile",
         "(gqa: and f32 and (softcap or norms) and 71) or (paged: and [66 and (softcap or LATENT))",
     ),
-    ("attention_unsplit", "(gqa: and f16 and (129 or 71 or 576)) or (paged: and (1500 or ([5 and softcap)))"),
+    (
+        "attention_unsplit",
+        "(gqa: and f16 and (129 or 71 or (576 and not kvCache))) or (paged: and (1500 or ([5 and softcap)))",
+    ),
     (
         "attention_tile_staged",
-        "(gqa: and f16 and 129) or (attention: and f32 and (70 or 66)) or (paged: and 402)",
+        "(gqa: and f16 and 129) or (kvCache and f32 and 39) or (attention: and f32 and (70 or 66)) or (paged: and 402)",
     ),
     ("nbits_team,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and 576) or (f32 and 93 and u8))"),
     ("nbits_dot,nbits_few,nbits_fused", "matmul_nbits: and ((f16 and (576 or 8192)) or (f32 and 93 and u8))"),

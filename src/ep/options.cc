@@ -32,7 +32,7 @@ constexpr OptionDef kOptions[] = {
     {"kvCacheQuantizationBits", "0", kInteger, true,
      "Bits of an element in the KV caches of GroupQueryAttention; 0: they have the model's type. "
      "See [kv-cache.md](kv-cache.md).",
-     "0|8"},
+     "0|4|8"},
     {"multiRotaryCacheConcatOffset", "0", kInteger, true,
      "Only 0: the model has one cos/sin cache, or chooses between several itself.", "0"},
     {"maxStorageBufferBindingSize", "0", kInteger, true,

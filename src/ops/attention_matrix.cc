@@ -36,8 +36,7 @@ uint64_t WorkgroupBytes(int64_t head, uint32_t keys) {
 bool AttendWithMatrices(Plan& p, const Attention& a) {
   const DeviceInfo& device = p.Device();
   const bool f16 = a.q->type == DType::kF16 && a.k->type == DType::kF16 && a.v->type == DType::kF16;
-  if (!f16 || a.out->type != DType::kF16 || !HasMatrices(device) || WidthOf(a) != 4 || !InEights(a))
-    return false;
+  if (!f16 || !HasMatrices(device) || WidthOf(a) != 4 || !InEights(a)) return false;
   if (a.head != a.v_head || a.head % 16 != 0 || a.head > 256) return false;
   const uint32_t keys = 32;  // 64 leave room for fewer workgroups on a core
   if (WorkgroupBytes(a.head, keys) > device.workgroup_bytes) return false;

@@ -155,7 +155,7 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
   const DeviceInfo& device = p.Device();
   const bool subgroups = device.subgroups && device.subgroup_size() > 0;
   const bool norm = g.q_norm != nullptr;
-  const bool moves_q = g.rotary || norm;
+  const bool moves_q = g.rotary || norm || g.kv_bits == 4;
   const int64_t d4 = g.head / 4;
   const uint32_t team = Pow2(d4);
   const uint32_t wg = std::max(team, 64u);
@@ -207,6 +207,27 @@ const Tensor* Append(Plan& p, const Gqa& g, float eps) {
   if (moves_q) d.out.push_back({"q_new", q_new, 4});
   p.Run(d);
   return q_new;
+}
+
+// Turns head vectors of attention over a cache of 4 bits back (lib/head_turn.wgsl).
+void TurnBack(Plan& p, const Gqa& g, const Tensor* x) {
+  const DeviceInfo& device = p.Device();
+  const bool subgroups = device.subgroups && device.subgroup_size() > 0;
+  const auto lanes = U32(g.head / 4);
+  const uint32_t wg = std::max(lanes, 64u);
+  const int64_t heads = g.batch * g.seq * g.heads;
+  p.Run({.shader = "attention_turn",
+         .consts = {{"WG", wg},
+                    {"LANES", lanes},
+                    {"SUBGROUPS", subgroups},
+                    {"SG", subgroups ? device.subgroup_size() : 1u},
+                    {"D", lanes},
+                    {"V", "vec4<f32>"},
+                    {"VK", 1u}},
+         .in = {{"x", x, 4}},
+         .out = {{"y", g.out, 4}},
+         .params = {{"heads", U32(heads)}},
+         .grid = {CeilDiv<int64_t>(heads, wg / lanes)}});
 }
 
 // Attention over the caches, with q as the model gives it.
@@ -271,17 +292,20 @@ void GroupQueryAttention(Plan& p) {
   if (g.batch * g.seq == 0) return;
   const float eps = p.Attr("qk_norm_epsilon", 1e-6f);
   Attention a = Problem(p, g);
+  if (g.kv_bits == 4) a.out = p.Scratch(DType::kF32, g.out->shape);
   const AttentionScope scope(p, a);
   const NewRows rows = RowsOf(g, eps);
   // A kernel that appends as it goes must see every row of new caches, and leaves no rotated query for
   // scores.
   const bool fills = !g.scores && (!g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0));
-  if (fills && !SkipsDecode() && Decode(p, a, &rows)) return;
-  if (const Tensor* q_new = Append(p, g, eps)) {
-    a.q = q_new;
-    a.q_at = a.out_at;
+  if (!(fills && !SkipsDecode() && Decode(p, a, &rows))) {
+    if (const Tensor* q_new = Append(p, g, eps)) {
+      a.q = q_new;
+      a.q_at = a.out_at;
+    }
+    Attend(p, a);
   }
-  Attend(p, a);
+  if (g.kv_bits == 4) TurnBack(p, g, a.out);
   const bool softmax = p.Attr("qk_output", 0) == kAfterSoftmax;
   Scores(p, a, {.y = g.scores, .stage = softmax ? ScoreStage::kSoftmax : ScoreStage::kMasked, .hidden = 0});
 }
@@ -306,7 +330,10 @@ std::string DeclinesPacking(const NodeView& node) {
   const int64_t all = node.Has(kKey) ? heads : heads + 2 * kv_heads;
   const int64_t head = last(kQuery) > 0 && all > 0 ? last(kQuery) / all : -1;
   const std::string option = Join("option kvCacheQuantizationBits is ", node.kv_bits);
+  if (node.kv_bits == 4 && head < 0) return Join(option, ", for which the size of 'query' must be known");
   if (head < 0) return "";
+  if (node.kv_bits == 4 && (head < 8 || Pow2(head) != head))
+    return Join(option, ", which needs heads of a power of two from 8 elements on, not of ", head);
   const int64_t row = RowOf(head, node.kv_bits, node.in[kQuery].type);
   for (const size_t past : {kPastKey, kPastValue})
     if (last(past) >= 0 && last(past) != row)

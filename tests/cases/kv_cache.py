@@ -69,12 +69,14 @@ def judge(inputs, outputs, *, bits, shared, **a) -> str:
 
 
 ROPE = {"do_rotary": 1}
-for bits in (8,):
+for bits in (4, 8):
     for t in ("f32", "f16"):
         # Head and group sizes; prompt, decode and continuation; growing and shared caches.
-        for heads, kv_heads, head in [(2, 1, 16), (9, 3, 64), (8, 1, 32), (6, 2, 128), (2, 2, 256)]:
+        odd = [(3, 1, 96), (3, 1, 40)] if bits == 8 else []  # 4 bits need a power of two
+        for heads, kv_heads, head in [(2, 1, 8), (2, 1, 16), (8, 1, 32), (6, 2, 128), (2, 2, 256), *odd]:
+            rope = ROPE if head % 16 == 0 else {}
             for seq, past in [(1, 7), (4, 8), (33, 0)]:
-                add(bits, t, heads, kv_heads, head, seq, past, **ROPE)
+                add(bits, t, heads, kv_heads, head, seq, past, **rope)
         for seq, past in [(1, 0), (70, 0), (33, 32), (1, 300), (1, 1), (70, 130), (2, 1)]:
             add(bits, t, 9, 3, 64, seq, past, **ROPE)
             add(bits, t, 9, 3, 64, seq, past, capacity=512, packed=seq % 2 == 0, **ROPE)
@@ -85,6 +87,8 @@ for bits in (8,):
                 add(bits, t, 2, 1, 16, 1, max(lengths) - 1, lengths=lengths, packed=packed, **ROPE)
             add(bits, t, 9, 3, 64, 1, 0, lengths=lengths, capacity=128, **ROPE)
             add(bits, t, 9, 3, 64, max(lengths), 0, lengths=lengths, capacity=128, smooth_softmax=1, **ROPE)
+        if (bits == 8) == (t == "f16"):  # the rest, for one type each
+            continue
         # Every extra term, in prompt, continuation and decode.
         for seq, past in [(40, 0), (6, 70), (1, 70)]:
             add(bits, t, 4, 2, 32, seq, past, rotary_interleaved=1, half=8, packed=True, **ROPE)
@@ -94,14 +98,22 @@ for bits in (8,):
             add(bits, t, 4, 2, 64, seq, past, norms=True, **ROPE)
             add(bits, t, 4, 2, 64, seq, past, norms=True, capacity=128)
             add(bits, t, 4, 2, 32, seq, past, causal=0)
-            add(bits, t, 4, 2, 32, seq, past, scale=4.0, outliers=100.0)
+            add(bits, t, 4, 2, 32, seq, past, scale=2.0, outliers=100.0)
             add(bits, t, 4, 2, 32, seq, past, qk_output=2, **ROPE)
         # Layers that share another layer's cache bring no new keys.
         for seq, lengths in [(1, [30]), (40, [64]), (1, [20, 12, 33])]:
             add(bits, t, 4, 2, 32, seq, 0, lengths=lengths, capacity=64, kv_seq=0, **ROPE)
 
-# A cache whose rows are declared as those of plain elements.
+# What no kernel takes.
 f16 = BY_NAME["f16"]
-case("GroupQueryAttention", f16(1, 1, 64), f16(1, 1, 32), f16(1, 1, 32), f16(1, 2, 4, 16), f16(1, 2, 4, 16),
-     data([4], "i32"), data([5], "i32"), out=3, num_heads=4, kv_num_heads=2, options={"kvCacheQuantizationBits": "8"},
-     declined="need 10 elements, not 16")  # fmt: skip
+for bits, head, row, why in [
+    (8, 16, 16, "need 10 elements, not 16"),
+    (4, 16, 16, "need 6 elements, not 16"),
+    (4, 24, 8, "heads of a power of two from 8 elements on, not of 24"),
+]:
+    case("GroupQueryAttention", f16(1, 1, 4 * head), *[f16(1, 1, 2 * head)] * 2, *[f16(1, 2, 4, row)] * 2,
+         data([4], "i32"), data([5], "i32"), out=3, num_heads=4, kv_num_heads=2,
+         options={"kvCacheQuantizationBits": str(bits)}, declined=why)  # fmt: skip
+case("GroupQueryAttention", f16(1, 1, 64, dims=("b", "s", "hidden")), *[f16(1, 1, 32)] * 2, *[f16(1, 2, 4, 6)] * 2,
+     data([4], "i32"), data([5], "i32"), out=3, num_heads=4, kv_num_heads=2,
+     options={"kvCacheQuantizationBits": "4"}, declined="the size of 'query' must be known")  # fmt: skip

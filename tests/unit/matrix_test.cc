@@ -173,11 +173,13 @@ TEST(Matrix, LongPromptsUseThem) {
 }
 
 TEST(Matrix, LongPromptsOverQuantisedCachesUseThem) {
-  for (const int64_t head : {64, 128}) {
-    MatrixPlan plan;
-    plan.options["kvCacheQuantizationBits"] = 8;
-    RunPrompt(plan, head, (head * 8 + 32) / 16);
-  }
+  for (const int64_t bits : {4, 8})
+    for (const int64_t head : {64, 128}) {
+      MatrixPlan plan;
+      plan.options["kvCacheQuantizationBits"] = bits;
+      RunPrompt(plan, head, (head * bits + 32) / 16);
+      if (bits == 4) Only(plan, "attention_turn");
+    }
 }
 
 // A QMoE of 64 tokens of four experts, or a MoE without `bits`, whose products are of a multiple of 32.

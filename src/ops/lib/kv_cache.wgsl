@@ -21,7 +21,7 @@ fn word_of(row: u32, i: u32) -> u32 { return (row + HEADER + i) / PER_WORD; }
 // and differ by 0.0025 at most. Here `z` is x / 16.
 fn level_of(z: V) -> V {
   let square = z * z;
-  return z * (((129.122356 * square - 16.957001) * square + 5.45454889) * square + 4.07894293);
+  return z * (((129.123607 * square - 16.9569853) * square + 5.45454892) * square + 4.07894293);
 }
 
 // The numbers of 4 bits in the lower half of `word`, the bits 19 to 22 of floats from 1 to 2.

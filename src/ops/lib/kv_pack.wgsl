@@ -2,8 +2,6 @@
 // lane + n * LANES is element n of a thread's Line, and 0 beyond the head. All threads of the workgroup must call these.
 //   consts: VK (vectors of a thread), LANES (a power of two), D, KV4; with KV4 a head is VK * LANES vectors
 //   needs partner(x, step, thread): the x of lane `lane ^ step` of the team
-alias Line = array<V, VK>;
-
 struct Packed {
 #for n VK
   v$n: u32,  // the word that holds the vector
@@ -11,43 +9,8 @@ struct Packed {
   header: u32,
 }
 
-fn largest_of_team(x: f32, thread: u32) -> f32 {
-  var v = x;
-  for (var step = 1u; step < LANES; step *= 2u) { v = max(v, partner(V(v), step, thread).x); }
-  return v;
-}
-
 #if KV4
-// The Walsh-Hadamard transform over the square root of its size, its own inverse. It spreads outliers over the row, whose
-// elements then are near to Gaussian; products with a vector that is turned as well stay what they were.
-fn turned(line: Line, thread: u32) -> Line {
-  var y = line;
-#for n VK
-  {
-    let v = y[$n];
-    let pairs = V(v.x + v.y, v.x - v.y, v.z + v.w, v.z - v.w);
-    y[$n] = V(pairs.xy + pairs.zw, pairs.xy - pairs.zw) * inverseSqrt(4.0 * f32(D));
-  }
-#endfor
-  for (var step = 1u; step < LANES; step *= 2u) {
-#for n VK
-    {
-      let other = partner(y[$n], step, thread);
-      y[$n] = select(y[$n] + other, other - y[$n], (thread & step) != 0u);
-    }
-#endfor
-  }
-  for (var step = 1u; step < VK; step *= 2u) {
-    for (var n = 0u; n < VK; n++) {
-      if ((n & step) == 0u) {
-        let v = y[n];
-        y[n] = v + y[n + step];
-        y[n + step] = v - y[n + step];
-      }
-    }
-  }
-  return y;
-}
+#include "lib/head_turn.wgsl"
 
 // Numbers whose levels are next to x, four bits each.
 fn nearest(x: V) -> u32 {
@@ -80,6 +43,8 @@ fn packed(line: Line, thread: u32) -> Packed {
   return y;
 }
 #else
+alias Line = array<V, VK>;
+
 fn turned(line: Line, thread: u32) -> Line { return line; }
 
 fn packed(line: Line, thread: u32) -> Packed {
@@ -87,7 +52,8 @@ fn packed(line: Line, thread: u32) -> Packed {
 #for n VK
   top = max(top, abs(line[$n]));
 #endfor
-  let largest = largest_of_team(max(max(top.x, top.y), max(top.z, top.w)), thread);
+  var largest = max(max(top.x, top.y), max(top.z, top.w));
+  for (var step = 1u; step < LANES; step *= 2u) { largest = max(largest, partner(V(largest), step, thread).x); }
   var y = Packed();
   y.header = bitcast<u32>(largest / 127.0);
   let unit = select(0.0, 127.0 / largest, largest > 1e-30);

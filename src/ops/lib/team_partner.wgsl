@@ -1,6 +1,6 @@
-// partner(x, step, thread): the x of the thread whose number in the team differs in bit `step`, a power of two below TEAM.
+// partner(x, step, thread): the x of the thread whose number in the team differs in bit `step`, a power of two.
 // All threads of the workgroup must call it.
-//   consts: WG and TEAM (powers of two, TEAM <= WG), SUBGROUPS (bool), SG (the fixed subgroup size; 1 without)
+//   consts: WG (a power of two), SUBGROUPS (bool), SG (the fixed subgroup size; 1 without)
 var<workgroup> team_values: array<vec4<f32>, WG>;
 
 fn partner(x: vec4<f32>, step: u32, thread: u32) -> vec4<f32> {
