@@ -21,6 +21,7 @@ from .workloads import Phase, Workload
 _WARM_SECONDS = 0.5  # A GPU that has been idle takes that long to reach its clock.
 _BETWEEN = 2.0  # microseconds that a dependent dispatch costs beside its kernel; measured on an H100
 _TOO_SLOW = 3.0  # a run that takes so many times as long as the default's is not timed again
+_SHORT = 0.05  # seconds; but one that is over so soon is
 _COMPILING = 5.0  # seconds that the kernels of a first run may take to compile
 _APART = 0.05  # outputs may differ by so much of the largest value
 _DEFAULT = ""  # the variants of a run that asks for none
@@ -115,7 +116,7 @@ def _survey(workload: Workload, settings: Settings, report: Callable[[str], None
     plans = []
     with watched(settings.options) as (options, file), _session(workload, settings, options) as (session, _):
         for phase in workload.phases(session):
-            limit = _TOO_SLOW * min(_seconds(phase, _DEFAULT) for _ in range(2))
+            limit = max(_TOO_SLOW * min(_seconds(phase, _DEFAULT) for _ in range(2)), _SHORT)
             state = parse(file.read_text(encoding="utf-8"))
             plan = _Plan(phase.name, {_DEFAULT: state.problems})
             for asked in _choices(state, settings.gpu):
@@ -218,7 +219,7 @@ def _rounds(index: int, phase: Phase, variants: list[str], rounds: int, check: b
                 raise _Unfit(index, name, "its outputs are not the default's")
         if number == 1:
             wall = {d.variants: d.wall for d in done if d.round == 1}
-            left = [v for v in left if wall[v] <= _TOO_SLOW * wall[_DEFAULT]]
+            left = [v for v in left if wall[v] <= max(_TOO_SLOW * wall[_DEFAULT], _SHORT * 1e6)]
     return done
 
 
