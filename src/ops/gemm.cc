@@ -158,9 +158,13 @@ constexpr Variant<Product> kVariants[] = {
     {"gemm_each", kAlways, kAlways, Each},
 };
 
-const Family kFamily("gemm", {"gemm_dot", "gemm_columns", "gemm_columns,gemm_slices",
-                              "gemm_matrix,matrix_4x4", "gemm_matrix,matrix_4x2", "gemm_matrix,matrix_2x2",
-                              "gemm_matrix,matrix_slices=2", "gemm_matrix,matrix_slices=4", "gemm_tile"});
+const Family kFamily("gemm",
+                     {"gemm_dot", "gemm_columns", "gemm_columns,gemm_slices", "gemm_matrix,matrix_4x4",
+                      "gemm_matrix,matrix_4x2", "gemm_matrix,matrix_2x2",
+                      "gemm_matrix,matrix_4x4,matrix_slices=2", "gemm_matrix,matrix_4x4,matrix_slices=4",
+                      "gemm_matrix,matrix_4x4,matrix_slices=8", "gemm_matrix,matrix_4x2,matrix_slices=2",
+                      "gemm_matrix,matrix_4x2,matrix_slices=4", "gemm_matrix,matrix_4x2,matrix_slices=8",
+                      "gemm_tile"});
 
 }  // namespace
 

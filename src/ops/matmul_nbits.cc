@@ -64,15 +64,29 @@ constexpr Variant<NbitsProduct> kVariants[] = {
     {"nbits_tile", kAlways, kAlways, Tile},
 };
 
-const Family kFamily("nbits", {"nbits_few,nbits_dot", "nbits_few,nbits_dot,dot_columns=1",
-                               "nbits_few,nbits_dot,dot_columns=2", "nbits_few,nbits_dot,dot_columns=4",
-                               "nbits_few,nbits_dot,dot_lanes=16", "nbits_few,nbits_dot,dot_lanes=32",
-                               "nbits_few,nbits_dot,dot_lanes=64", "nbits_few,nbits_dot,dot_lanes=128",
-                               "nbits_few,nbits_team", "nbits_few,nbits_team,team_lanes=16",
-                               "nbits_few,nbits_team,team_lanes=32", "nbits_few,nbits_team,team_lanes=64",
-                               "nbits_few,nbits_team,team_lanes=128", "nbits_matrix,matrix_4x4",
-                               "nbits_matrix,matrix_4x2", "nbits_matrix,matrix_2x2",
-                               "nbits_matrix,matrix_slices=2", "nbits_matrix,matrix_slices=4", "nbits_tile"});
+const Family kFamily("nbits", {"nbits_few,nbits_dot",
+                               "nbits_few,nbits_dot,dot_columns=1",
+                               "nbits_few,nbits_dot,dot_columns=2",
+                               "nbits_few,nbits_dot,dot_columns=4",
+                               "nbits_few,nbits_dot,dot_lanes=16",
+                               "nbits_few,nbits_dot,dot_lanes=32",
+                               "nbits_few,nbits_dot,dot_lanes=64",
+                               "nbits_few,nbits_dot,dot_lanes=128",
+                               "nbits_few,nbits_team",
+                               "nbits_few,nbits_team,team_lanes=16",
+                               "nbits_few,nbits_team,team_lanes=32",
+                               "nbits_few,nbits_team,team_lanes=64",
+                               "nbits_few,nbits_team,team_lanes=128",
+                               "nbits_matrix,matrix_4x4",
+                               "nbits_matrix,matrix_4x2",
+                               "nbits_matrix,matrix_2x2",
+                               "nbits_matrix,matrix_4x4,matrix_slices=2",
+                               "nbits_matrix,matrix_4x4,matrix_slices=4",
+                               "nbits_matrix,matrix_4x4,matrix_slices=8",
+                               "nbits_matrix,matrix_4x2,matrix_slices=2",
+                               "nbits_matrix,matrix_4x2,matrix_slices=4",
+                               "nbits_matrix,matrix_4x2,matrix_slices=8",
+                               "nbits_tile"});
 
 void MatMulNBits(Plan& p) {
   NbitsProduct q{.x = p.In(0),
