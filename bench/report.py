@@ -36,7 +36,7 @@ LIMITS = """## What limits it, and where others are ahead
 - **First run without any cache**: 0.67 s for the prompt of the 1B model, 0.006 s for the first token. The kernels
   compile from the start of session creation, side by side, and the driver takes 0.93 s for the longest of them,
   attention on matrix units; for all 28 it takes 4.4 s on one thread, 2.0 s on two and 0.9 s on eight. With the cache
-  0.03 s.
+  0.03 s. The software device compiles kernels when it first dispatches them, so there it is as slow as before.
 - **Clock**: an H100 that is not kept busy drops to 0.8 GHz. `matmul_bench` replays for 0.4 s first; decode figures
   include what the clock does between tokens.
 """
