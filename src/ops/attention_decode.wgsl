@@ -9,8 +9,8 @@
 //           past_rows, half, positions, eps as in attention_append; keys is the caches' number of rows
 //   !FUSED: q, k_cache, v_cache, seqlens?, bias?, sink? -> y    lists (vectors): q_stride, k_stride, v_stride
 //   All but seqlens, ids, bias, sink and y are bound four elements a vector, and packed caches as words
-//   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size; UNROLL: keys in flight;
-//   VK, VV: vectors of a key and of a value that a thread holds
+//   D, DV: vectors of a head of q and k, of v (equal if FUSED); LANES divides SG, the subgroup size;
+//   UNROLL: keys that are taken at once; VK, VV: vectors of a key and of a value that a thread holds
 //   lists: y_stride (without SPLIT)    params: splits, seq, keys, past, scale    grid: splits, row tiles
 #include "lib/attention_split.wgsl"
 #include "lib/attention_score.wgsl"
@@ -31,19 +31,8 @@ var<workgroup> sub_sums: array<R, SUBS * DV * 4u>;
 var<workgroup> sub_tops: array<R, SUBS>;     // largest score
 var<workgroup> sub_weights: array<R, SUBS>;  // sum of exp(score - largest)
 
-// Sums of all rows over the keys of a thread, element by element.
-struct Sums {
-#for n VV
-  x$n: R,
-  y$n: R,
-  z$n: R,
-  w$n: R,
-#endfor
-  top: R,     // largest score
-  weight: R,  // sum of exp(score - top)
-}
-
 #include "lib/attention_load.wgsl"
+#include "lib/attention_sums.wgsl"
 
 // Scores of all rows with key t.
 fn scores_of(p: Place, query: Query, key: Key, t: u32, lane: u32) -> R {
@@ -73,73 +62,19 @@ fn scores_of(p: Place, query: Query, key: Key, t: u32, lane: u32) -> R {
 #endif
 }
 
-// The sums rescaled to a larger top.
-fn raised(old: Sums, top: R) -> Sums {
-  var s = old;
-  let keep = exp(old.top - top);
-  s.top = top;
-  s.weight *= keep;
-#for n VV
-  s.x$n *= keep;
-  s.y$n *= keep;
-  s.z$n *= keep;
-  s.w$n *= keep;
-#endfor
-  return s;
-}
-
-// The sums with a value of these scores, none of which exceeds the top.
-fn added(old: Sums, scores: R, value: Value, inside: bool, lane: u32) -> Sums {
-  var s = old;
-  let share = select(exp(scores - s.top), R(), scores == R(LOWEST));
-  s.weight += share;
-  // Memory behind the last key may hold anything, NaN included.
-#if KV_PACKED
-  let part = share * select(0.0, factor_of(value.header), inside);
-#else
-  let part = share;
-#endif
-#for n VV
-  {
-#if KV_PACKED
-    let x = numbers_of(value.v$n, lane);
-#else
-    let x = select(V(), V(value.v$n), vec4(inside));
-#endif
-    s.x$n += part * x.x;
-    s.y$n += part * x.y;
-    s.z$n += part * x.z;
-    s.w$n += part * x.w;
-  }
-#endfor
-  return s;
-}
-
-// The sums of all teams of a subgroup.
-fn joined(own: Sums) -> Sums {
-  var s = own;
-  for (var step = LANES; step < SG; step *= 2u) {
-    s = raised(s, max(s.top, subgroupShuffleXor(s.top, step)));
-    s.weight += subgroupShuffleXor(s.weight, step);
-#for n VV
-    s.x$n += subgroupShuffleXor(s.x$n, step);
-    s.y$n += subgroupShuffleXor(s.y$n, step);
-    s.z$n += subgroupShuffleXor(s.z$n, step);
-    s.w$n += subgroupShuffleXor(s.w$n, step);
-#endfor
-  }
-  return s;
-}
-
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let p = place_of(group_id.y);
   if (p.rows == 0u) { return; }
+#if SPLIT
   let split = split_of(p);
   let begin = p.keys.begin + group_id.x * split.each;
   let end = min(p.stop, begin + split.each);
-#if SPLIT
   if (begin >= end) { return; }
+#else
+  // No length decides where keys begin, unless there is a window: their first loads do not wait for one.
+  let begin = p.keys.begin;
+  let end = p.stop;
 #endif
   let lane = thread % LANES;
   let team = thread / LANES;
@@ -148,25 +83,46 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   var key$u = load_key(p, begin + team + $uu * TEAMS, lane);
   var value$u = load_value(p, begin + team + $uu * TEAMS, lane);
 #endfor
+#if FUSED
+  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, new_rows(p) == 0u);
+  var new_k = Key();
+  var new_v = Value();
+  if (cached < end) {
+    new_k = new_key(p, cached + team, lane);
+    new_v = new_value(p, cached + team, lane);
+  }
+#endif
   let query = load_query(p, lane);
   var sums = Sums();
   sums.top = R(LOWEST);
 #if FUSED
-  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, new_rows(p) == 0u);
   let stores = p.first_row + ROWS >= p.rows;
   for (var first = cached; first < end; first += TEAMS) {
     let t = first + team;
-    let key = new_key(p, t, lane);
-    let value = new_value(p, t, lane);
-    if (stores && t < end) { store(p, t, lane, key, value); }
-    let scores = select(R(LOWEST), scores_of(p, query, key, t, lane), R(f32(t)) < R(f32(end)));
-    sums = added(raised(sums, max(sums.top, scores)), scores, value, t < end, lane);
+    if (first > cached) {
+      new_k = new_key(p, t, lane);
+      new_v = new_value(p, t, lane);
+    }
+    if (stores && t < end) { store(p, t, lane, new_k, new_v); }
+    let scores = select(R(LOWEST), scores_of(p, query, new_k, t, lane), R(f32(t)) < R(f32(end)));
+    sums = added(raised(sums, max(sums.top, scores)), scores, new_v, t < end, lane);
   }
 #else
   let cached = end;
 #endif
   for (var base = begin; base < cached; base += CHUNK) {
     let t = base + team;
+    // The next keys are on their way while these are used.
+#for u UNROLL
+    var later_key$u = Key();
+    var later_value$u = Value();
+#endfor
+    if (base + CHUNK < cached) {
+#for u UNROLL
+      later_key$u = load_key(p, t + CHUNK + $uu * TEAMS, lane);
+      later_value$u = load_value(p, t + CHUNK + $uu * TEAMS, lane);
+#endfor
+    }
     var top = sums.top;
 #for u UNROLL
 #if GROW
@@ -180,12 +136,10 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
 #for u UNROLL
     sums = added(sums, scores$u, value$u, t + $uu * TEAMS < cached, lane);
 #endfor
-    if (base + CHUNK < cached) {
 #for u UNROLL
-      key$u = load_key(p, t + CHUNK + $uu * TEAMS, lane);
-      value$u = load_value(p, t + CHUNK + $uu * TEAMS, lane);
+    key$u = later_key$u;
+    value$u = later_value$u;
 #endfor
-    }
   }
 
   sums = joined(sums);
