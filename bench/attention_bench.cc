@@ -158,12 +158,12 @@ double Milliseconds() {
       .count();
 }
 
-// Microseconds of the plan in a busy stream of replays, launch costs included. An idle GPU lowers its clock,
-// and takes a while of steady work to raise it again.
-double Chain(Device& device, BenchPlan& plan, int repeats) {
+// Microseconds of a plan, taken in turn, in a busy stream of replays, launch costs included. An idle GPU
+// lowers its clock, and takes a while of steady work to raise it again.
+double Chain(Device& device, const std::vector<BenchPlan*>& plans, int repeats) {
   RunContext context{.recording = device.NewRecording()};
   device.SetRunContext(&context);
-  for (int i = 0; i < repeats; ++i) Row().plan(plan);
+  for (int i = 0; i < repeats; ++i) Row().plan(*plans[static_cast<size_t>(i) % plans.size()]);
   device.SetRunContext(nullptr);
   const auto replay = [&] {
     for (int i = 0; i < 4; ++i) device.Replay(*context.recording, {});
@@ -180,11 +180,23 @@ double Chain(Device& device, BenchPlan& plan, int repeats) {
   return times[times.size() / 2];
 }
 
+// The same with caches that come from memory: as many of them as exceed a GPU's cache, each used once a
+// replay. So is each layer's cache in a model, whose weights pass through the GPU's cache between two tokens.
+double ColdChain(Device& device, const Problem& p) {
+  constexpr int64_t kBytes = 150'000'000;
+  const int64_t each = 4 * p.batch * p.kv_heads * p.head * (p.past + p.seq);
+  std::deque<BenchPlan> made;
+  std::vector<BenchPlan*> plans;
+  for (int64_t i = 0; i < std::clamp<int64_t>(kBytes / each, 2, 250); ++i)
+    plans.push_back(&made.emplace_back(device, device.Info(), p));
+  return Chain(device, plans, static_cast<int>(plans.size()));
+}
+
 void Measure(Device& device, const Problem& p, int repeats) {
   BenchPlan plan(device, device.Info(), p);
   Row().plan(plan);  // compiles
   device.Wait();
-  const double chain = Chain(device, plan, repeats);  // first: it raises the clock
+  const double chain = Chain(device, {&plan}, repeats);  // first: it raises the clock
   const auto medians = Time(device, plan, repeats);
   DeviceInfo plain_info = device.Info();
   plain_info.subgroups = false;
@@ -209,6 +221,7 @@ void Measure(Device& device, const Problem& p, int repeats) {
   const double keys = static_cast<double>(p.past) + (static_cast<double>(p.seq) + 1) / 2;
   const double flops = 4.0 * static_cast<double>(p.batch * p.heads * p.seq * p.head) * keys;
   const double bytes = 4.0 * static_cast<double>(p.batch * p.kv_heads * p.head * (p.past + p.seq));
+  if (p.seq == 1 && !device.Info().software) std::printf(" cold %.1f", ColdChain(device, p));
   std::printf("  total %.1f us, in a chain %.1f us  %.1f TFLOP/s  %.0f GB/s  differs by %.2g\n", total, chain,
               flops / total / 1e6, bytes / chain / 1e3, error);
   std::fflush(stdout);
