@@ -83,8 +83,9 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let row_sub = sub % ROW_SUBS;
   let first_key = sub / ROW_SUBS * BN;  // of this subgroup in a tile
   let flat = group_index(group_id);
-  let tile = params.tiles - 1u - flat % params.tiles;  // the longest rows first
-  let kv_head = flat / params.tiles % params.kv_heads;
+  // The longest rows of all heads first, so that cores end together.
+  let tile = params.tiles - 1u - flat / params.kv_heads % params.tiles;
+  let kv_head = flat % params.kv_heads;
 #if PAGED
   let b = entry_of(tile, params.group, BM);
   let first_row = (tile - first_tile(b, params.group, BM)) * BM;
