@@ -21,7 +21,7 @@ namespace daybreak {
   X(DeviceCreateShaderModule) X(DeviceCreateBindGroupLayout) X(DeviceCreatePipelineLayout) \
   X(DeviceCreateComputePipeline) X(DeviceCreateBindGroup) X(DeviceCreateCommandEncoder) \
   X(DeviceCreateQuerySet) X(DeviceGetQueue) X(DevicePushErrorScope) X(DevicePopErrorScope) \
-  X(DeviceDestroy) X(DeviceRelease) X(BufferDestroy) X(BufferRelease) X(BufferMapAsync) \
+  X(DeviceDestroy) X(DeviceRelease) X(BufferAddRef) X(BufferDestroy) X(BufferRelease) X(BufferMapAsync) \
   X(BufferGetConstMappedRange) X(BufferGetMappedRange) X(BufferUnmap) X(QueueSubmit) X(QueueWriteBuffer) \
   X(QueueOnSubmittedWorkDone) X(QueueRelease) X(CommandEncoderBeginComputePass) \
   X(CommandEncoderCopyBufferToBuffer) X(CommandEncoderResolveQuerySet) X(CommandEncoderFinish) \

@@ -10,6 +10,8 @@
 namespace daybreak::dawn {
 
 inline constexpr auto kTimestampsInsidePasses = static_cast<WGPUFeatureName>(0x00050003);
+// Calls on a device may come from several threads.
+inline constexpr auto kThreads = static_cast<WGPUFeatureName>(0x00050004);
 inline constexpr auto kSubgroupMatrix = static_cast<WGPUFeatureName>(0x00050034);
 
 inline constexpr auto kTogglesType = static_cast<WGPUSType>(0x0005000A);

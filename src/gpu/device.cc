@@ -1,6 +1,6 @@
 #include "gpu/device.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "core/error.h"
 #include "gpu/device_impl.h"
@@ -65,8 +65,6 @@ void FoldGrid(const Dispatch& d, uint32_t (&grid)[3]) {
 // Results of tuning hold for the kernels of one version.
 std::string TuningKey(const std::string& cache_key) { return cache_key + "|tuning of " DAYBREAK_VERSION; }
 
-constexpr uint64_t Up(uint64_t bytes, uint64_t step) { return CeilDiv(bytes, step) * step; }
-
 }  // namespace
 
 void DeviceHealth::Set(const std::string& error, bool lost) {
@@ -100,7 +98,8 @@ DeviceImpl::DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options,
                               .requires_lines = gpu_.dawn,
                               .segment_bytes = info_.segment_bytes()},
                  support_->cache, support_->cache_key),
-      queue_(gpu_, gate_, info_, options_.max_pending_dispatches) {
+      queue_(gpu_, gate_, info_, options_.max_pending_dispatches),
+      encoder_(queue_) {
   empty_ = &pool_.Take(256, MemoryKind::kWeight, nullptr);
 }
 
@@ -142,73 +141,6 @@ BufferSlice DeviceImpl::Resolve(const void* address, size_t bytes) const {
   return slice;
 }
 
-// --- Transfers
-
-void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
-  if (bytes == 0) return;
-  std::lock_guard lock(gate_);
-  support_->health.Check();
-  const BufferSlice to = Resolve(device, bytes);
-  const auto* data = static_cast<const uint8_t*>(host);
-  const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
-  if (whole != 0) queue_.Write(to.buffer->handle.get(), to.offset, data, whole);
-  if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data + whole, bytes - whole);
-}
-
-// Words that are written in part keep their other bytes.
-void DeviceImpl::WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes) {
-  const uint64_t first = to.offset / 4 * 4, last = Up(to.offset + bytes, 4);
-  std::vector<uint8_t> words(last - first);
-  if (to.offset != first || to.offset + bytes < to.buffer->requested)
-    queue_.Read(to.buffer->handle.get(), first, words.data(), words.size());
-  std::memcpy(words.data() + (to.offset - first), data, bytes);
-  queue_.Write(to.buffer->handle.get(), first, words.data(), words.size());
-}
-
-void DeviceImpl::Download(const void* device, void* host, size_t bytes) {
-  if (bytes == 0) return;
-  std::lock_guard lock(gate_);
-  support_->health.Check();
-  const RunContext* run = Run();
-  Check(run == nullptr || run->recording == nullptr,
-        "A value is read back to the CPU while the run is captured; such a model cannot be captured.");
-  ReadAny(Resolve(device, bytes), host, bytes);
-  support_->health.Check();
-}
-
-void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
-  const uint64_t first = from.offset / 4 * 4, last = Up(from.offset + bytes, 4);
-  if (first == from.offset && last == from.offset + bytes)
-    return queue_.Read(from.buffer->handle.get(), first, data, bytes);
-  std::vector<uint8_t> words(last - first);
-  queue_.Read(from.buffer->handle.get(), first, words.data(), words.size());
-  std::memcpy(data, words.data() + (from.offset - first), bytes);
-}
-
-void DeviceImpl::Copy(const void* from, void* to, size_t bytes) {
-  if (bytes == 0 || from == to) return;
-  std::lock_guard lock(gate_);
-  support_->health.Check();
-  CopySlices(Resolve(from, bytes), Resolve(to, bytes), bytes);
-}
-
-void DeviceImpl::CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes) {
-  const bool aligned = from.offset % 4 == 0 && to.offset % 4 == 0 &&
-                       (bytes % 4 == 0 || to.offset + bytes >= to.buffer->requested);
-  if (aligned && from.buffer != to.buffer)
-    return Do(
-        CopyCommand{from.buffer->handle.get(), to.buffer->handle.get(), from.offset, to.offset, Up(bytes, 4)},
-        nullptr, {});
-  const RunContext* run = Run();
-  Check(run == nullptr || run->recording == nullptr,
-        "A copy of bytes that are not aligned to 4 cannot be captured.");
-  std::vector<uint8_t> data(bytes);
-  ReadAny(from, data.data(), bytes);
-  const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
-  if (whole != 0) queue_.Write(to.buffer->handle.get(), to.offset, data.data(), whole);
-  if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data.data() + whole, bytes - whole);
-}
-
 // --- Work
 
 uint32_t DeviceImpl::AddRanges(const Dispatch& d, const Bind& bind, BoundRanges& ranges) {
@@ -229,7 +161,7 @@ uint32_t DeviceImpl::AddRanges(const Dispatch& d, const Bind& bind, BoundRanges&
   const BufferSlice slice = pool_.Addresses().Resolve(t.device.address);
   Check(slice.offset % info_.binding_alignment == 0, "Binding '", bind.name, "' of shader '", d.shader,
         "' starts at offset ", slice.offset, ", which is not a multiple of ", info_.binding_alignment, ".");
-  const uint64_t bound = Up(bytes, 16);
+  const uint64_t bound = CeilDiv<uint64_t>(bytes, 16) * 16;
   Check(slice.offset + bound <= slice.buffer->capacity, "Binding '", bind.name, "' of shader '", d.shader,
         "' needs ", bytes, " bytes; its memory has ", slice.buffer->requested, ".");
   if (segments == 1) {
@@ -286,15 +218,13 @@ void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag) {
 }
 
 void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& tag) {
-  static const std::vector<Timings*> kUntimed;
   const RunContext* run = Run();
-  if (run == nullptr || (run->recording == nullptr && run->timings.empty()))
-    return queue_.Encode(command, nullptr, kUntimed);
+  if (run == nullptr || (run->recording == nullptr && run->timings.empty())) return encoder_.Encode(command);
   TimedDispatch label;
   if (d != nullptr)
     label = {tag.node,  tag.op,       tag.problem, tag.variant,
              d->shader, ShapesOf(*d), d->grid,     std::get<DispatchCommand>(command).pipeline->id};
-  if (run->recording == nullptr) return queue_.Encode(command, d ? &label : nullptr, run->timings);
+  if (run->recording == nullptr) return encoder_.Idle().Encode(command, d ? &label : nullptr, run->timings);
   if (auto* dispatch = std::get_if<DispatchCommand>(&command)) {
     wgpu.BindGroupAddRef(dispatch->group);
     run->recording->groups.emplace_back(dispatch->group);
@@ -305,14 +235,19 @@ void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& ta
 void DeviceImpl::Flush() {
   std::lock_guard lock(gate_);
   support_->health.Check();
-  queue_.Flush();
+  encoder_.Flush();
 }
 
 void DeviceImpl::Wait() {
   std::lock_guard lock(gate_);
   support_->health.Check();
-  queue_.Wait();
+  WaitForGpu();
   support_->health.Check();
+}
+
+void DeviceImpl::WaitForGpu() {
+  encoder_.Idle().Wait();
+  encoder_.Idle().Collect();
 }
 
 // --- Runs
@@ -321,7 +256,7 @@ void DeviceImpl::SetRunContext(RunContext* context) {
   const RunContext* ending = Run();
   if (ending != nullptr && !ending->timings.empty()) {
     std::lock_guard lock(gate_);
-    queue_.Wait();  // hands the timings out while their collectors are there
+    WaitForGpu();  // hands the timings out while their collectors are there
   }
   thread_run = {context ? this : nullptr, context};
 }
@@ -361,21 +296,22 @@ std::shared_ptr<Recording> DeviceImpl::NewRecording() {
 void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timings) {
   std::lock_guard lock(gate_);
   support_->health.Check();
+  Queue& queue = encoder_.Idle();
   const auto encode = [&] {
     for (const Recording::Entry& entry : recording.entries)
-      queue_.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
+      queue.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
   };
   if (!timings.empty()) {
     encode();
-    return queue_.Wait();
+    return WaitForGpu();
   }
   if (recording.ahead.empty())
     encode();
   else
-    queue_.Submit(std::move(recording.ahead));
-  queue_.Flush();
+    queue.Submit(std::move(recording.ahead));
+  queue.Flush();
   // A command buffer serves once: that of the next replay is encoded while the GPU is at work.
-  recording.ahead = queue_.EncodeAhead(encode);
+  recording.ahead = queue.EncodeAhead(encode);
 }
 
 void DeviceImpl::ReleaseRecording(const Recording& recording) {

@@ -10,6 +10,7 @@
 #include "gpu/bind_groups.h"
 #include "gpu/device.h"
 #include "gpu/disk_cache.h"
+#include "gpu/encoder.h"
 #include "gpu/memory.h"
 #include "gpu/pipelines.h"
 #include "gpu/queue.h"
@@ -80,6 +81,10 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   Segments RangesOf(const Dispatch& dispatch, BoundRanges& ranges);
   DispatchCommand CommandOf(const Dispatch& dispatch);
   void Do(const Command& command, const Dispatch* dispatch, const NodeTag& tag);
+  // In order with the commands, any number of bytes.
+  void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);
+  void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
+  void WaitForGpu();
   void CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes);
   void WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes);
   void ReadAny(const BufferSlice& from, void* data, size_t bytes);
@@ -93,6 +98,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   BufferPool pool_;
   Pipelines pipelines_;
   Queue queue_;
+  Encoder encoder_;
   Buffer* empty_ = nullptr;  // bound for tensors without elements
 };
 

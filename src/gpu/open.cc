@@ -18,6 +18,7 @@ std::vector<WGPUFeatureName> Features(const DeviceInfo& info, bool dawn) {
   if (info.timestamps) features.push_back(WGPUFeatureName_TimestampQuery);
   if (info.timestamps_in_pass) features.push_back(dawn::kTimestampsInsidePasses);
   if (!info.matrices.empty()) features.push_back(dawn::kSubgroupMatrix);
+  if (dawn) features.push_back(dawn::kThreads);
   return features;
 }
 

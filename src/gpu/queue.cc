@@ -9,19 +9,37 @@
 namespace daybreak {
 namespace {
 
-constexpr uint32_t kBurstStart = 12;  // commands in the first submit of a burst; the next have twice as many
+constexpr uint32_t kBurstStart = 4;  // commands in the first submit of a burst; the next have twice as many
 constexpr size_t kMaxDeferred = 4096;
 constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
 constexpr size_t kLeastStaged = 1 << 20;    // bytes above which a write goes through our own staging memory
-constexpr size_t kReadChunk = 64 << 20;
 
 struct Done {
   std::string error;
   std::atomic<bool> done = false;
 };
 
+BufferHandle Referenced(WGPUBuffer buffer) {
+  if (buffer != nullptr) wgpu.BufferAddRef(buffer);
+  return BufferHandle(buffer);
+}
+
 }  // namespace
+
+HeldCommand Hold(const Command& command) {
+  HeldCommand held{command, {}, {}};
+  if (const auto* copy = std::get_if<CopyCommand>(&command)) {
+    held.buffers[0] = Referenced(copy->from);
+    held.buffers[1] = Referenced(copy->to);
+  } else {
+    const auto& dispatch = std::get<DispatchCommand>(command);
+    wgpu.BindGroupAddRef(dispatch.group);
+    held.group = BindGroupHandle(dispatch.group);
+    held.buffers[0] = Referenced(dispatch.indirect);
+  }
+  return held;
+}
 
 Queue::Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending)
     : gpu_(gpu),
@@ -87,16 +105,14 @@ void Queue::Encode(const Command& command, const TimedDispatch* label, const std
   const auto* dispatch = std::get_if<DispatchCommand>(&command);
   if (deferred_.empty() && (dispatch == nullptr || dispatch->pipeline->Ready()))
     return EncodeNow(command, label, timings);
-  if (dispatch != nullptr) wgpu.BindGroupAddRef(dispatch->group);
-  deferred_.push_back({command, label ? std::optional(*label) : std::nullopt, timings,
-                       BindGroupHandle(dispatch ? dispatch->group : nullptr)});
+  deferred_.push_back({Hold(command), label ? std::optional(*label) : std::nullopt, timings});
   if (deferred_.size() >= kMaxDeferred) EncodeDeferred();
 }
 
 // An Error drops the rest: a run whose pipeline failed has no use for its later commands.
 void Queue::EncodeDeferred() {
   const std::vector<Deferred> list = std::exchange(deferred_, {});
-  for (const Deferred& d : list) EncodeNow(d.command, d.label ? &*d.label : nullptr, d.timings);
+  for (const Deferred& d : list) EncodeNow(d.held.command, d.label ? &*d.label : nullptr, d.timings);
 }
 
 void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
@@ -201,7 +217,6 @@ void Queue::WaitSubmitted() {
 void Queue::Wait() {
   Flush();
   WaitSubmitted();
-  timer_.Collect();
 }
 
 void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes) {
@@ -213,16 +228,13 @@ void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes
 }
 
 void Queue::Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += kReadChunk) {
-    const size_t n = std::min(kReadChunk, bytes - at);
-    Staging::Readback readback = staging_.Take(n);
-    if (!deferred_.empty()) EncodeDeferred();
-    ClosePass();
-    EnsureEncoder();
-    wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset + at, readback.buffer.get(), 0, n);
-    Flush();
-    staging_.Fetch(std::move(readback), static_cast<uint8_t*>(data) + at, n);
-  }
+  Staging::Readback readback = staging_.Take(bytes);
+  if (!deferred_.empty()) EncodeDeferred();
+  ClosePass();
+  EnsureEncoder();
+  wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset, readback.buffer.get(), 0, bytes);
+  Flush();
+  staging_.Fetch(std::move(readback), static_cast<uint8_t*>(data), bytes);
 }
 
 }  // namespace daybreak

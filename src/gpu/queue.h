@@ -1,4 +1,5 @@
-// Commands to the GPU: encoding, submitting, transfers. Not thread-safe: the device's lock guards it.
+// Commands to the GPU: encoding, submitting, transfers. Not thread-safe: the encoder (gpu/encoder.h) guards
+// it.
 #pragma once
 
 #include <functional>
@@ -32,6 +33,14 @@ struct CopyCommand {
 
 using Command = std::variant<DispatchCommand, CopyCommand>;
 
+// A command with references to what it names.
+struct HeldCommand {
+  Command command;
+  BindGroupHandle group;
+  BufferHandle buffers[2];
+};
+HeldCommand Hold(const Command& command);
+
 class Queue {
  public:
   // Commands that were encoded before they are submitted, and the parameters that they find in
@@ -55,10 +64,14 @@ class Queue {
   // GPU later. Dispatches are not timed.
   std::vector<Encoded> EncodeAhead(const std::function<void()>& encode);
   void Submit(std::vector<Encoded> pieces);
-  // Flushes, waits for the GPU, and hands out the timings of everything submitted.
+  // Flushes and waits for the GPU. Others may use the queue meanwhile.
   void Wait();
+  // Hands out the timings of what the GPU has done.
+  void Collect() { timer_.Collect(); }
 
-  // In order with the commands. Offsets and sizes are multiples of 4. Read waits for the GPU.
+  // In order with the commands. Offsets and sizes are multiples of 4. Read waits for the GPU and takes at
+  // most kMaxRead bytes; others may use the queue meanwhile.
+  static constexpr size_t kMaxRead = 64 << 20;
   void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);
   void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
   // Drops memory for transfers that is not in use.
@@ -69,10 +82,9 @@ class Queue {
 
  private:
   struct Deferred {
-    Command command;
+    HeldCommand held;
     std::optional<TimedDispatch> label;
     std::vector<Timings*> timings;
-    BindGroupHandle group;  // kept alive until it is encoded
   };
   void EncodeNow(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
   void EncodeDeferred();
