@@ -114,10 +114,12 @@ void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
   AddScoreParts(d, a);
 }
 
-static const Family kFamily("attention", {"attention_unsplit", "attention_splits=1", "attention_splits=2",
-                                          "attention_splits=4", "attention_splits=8", "attention_splits=16",
-                                          "attention_splits=32", "attention_matrix", "attention_tile",
-                                          "attention_tile_staged"});
+static const Family kFamily("attention",
+                            {"attention_unsplit", "attention_splits=1", "attention_splits=2",
+                             "attention_splits=4", "attention_splits=8", "attention_splits=16",
+                             "attention_splits=32", "attention_matrix", "attention_matrix,attention_rows=32",
+                             "attention_matrix,attention_rows=64", "attention_tile",
+                             "attention_tile_staged"});
 
 AttentionScope::AttentionScope(Plan& plan, const Attention& a)
     : ProblemScope(plan, kFamily, a.k->type,

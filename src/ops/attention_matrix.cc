@@ -3,6 +3,7 @@
 #include <span>
 
 #include "core/device_class.h"
+#include "core/variant.h"
 #include "ops/attention.h"
 
 namespace daybreak {
@@ -44,7 +45,8 @@ uint64_t WorkgroupBytes(int64_t head, const Tile& t) {
 Tile TileOf(const Attention& a, const DeviceInfo& device) {
   constexpr Tile kMany{4, 1}, kFew{2, 2};
   const int64_t groups = a.batch * a.kv_heads * CeilDiv(a.seq * (a.heads / a.kv_heads), kMany.rows());
-  const bool few = groups <= FactsOf(device.device_class).cores;
+  const uint32_t rows = groups <= FactsOf(device.device_class).cores ? 32 : 64;
+  const bool few = Forced("attention_rows", rows) == kFew.rows();
   return few && WorkgroupBytes(a.head, kFew) <= device.workgroup_bytes ? kFew : kMany;
 }
 
