@@ -26,16 +26,20 @@ Run it yourself: `python bench/llm.py LIBRARY --size 1b [--capture]` (any WebGPU
 
 LIMITS = """## What limits it, and where others are ahead
 
-- **Decode with capture** is bound by the GPU: the five dispatches of a layer of the 1B model take 5 to 13 µs each,
+- **Decode with capture** is bound by the GPU: the five dispatches of a layer of the 1B model take 5 to 11 µs each,
   where an empty one takes 3 µs and merely reading the same weights 4 to 11 µs. llama.cpp's Vulkan backend reaches 675
   tokens/s on the 1B model and 322 on the 3.8B one.
-- **Decode without capture** is bound by the CPU, which spends 7 to 12 µs a dispatch on that host, most of it in the
-  implementation and the driver, and about 50 µs a submit. It differs by half between hosts of the same kind.
-- **Prefill**: products of many tiles run at 190 to 275 TFLOP/s. Those of 512 rows and 2,048 columns have too few tiles,
-  and reach 130. Quantised columns lie along K, from where matrix units load them slower than from rows.
-- **First run without any cache**: 0.67 s for the prompt of the 1B model, 0.006 s for the first token. The kernels
-  compile from the start of session creation, side by side, and the driver takes 0.93 s for the longest of them,
-  attention on matrix units; for all 28 it takes 4.4 s on one thread, 2.0 s on two and 0.9 s on eight. With the cache
+- **Decode without capture** is bound by the CPU for small models. Dawn and the driver take 6 to 9 µs a dispatch on that
+  host (Dawn's encoding 2.0 to 3.4, its submit 1.4, the driver 2.7); they run on a thread of their own beside planning.
+  Without it the 135M model decoded at 315 to 484 tokens/s where it reached 506 to 549, and the 1B model at 460 to 494
+  instead of 530 to 668 (three runs of each in turn, on one machine). Hosts of the same kind differ by a third.
+- **Prefill**: products of many tiles run at 210 to 280 TFLOP/s. Those of 512 rows and 2,048 columns have too few tiles,
+  and reach 129. In a laboratory, weights that were stored in the order of the kernel's loads reached 315 and 158; the
+  kernels for few rows would have to read that order too.
+- **Few rows**: 8 rows take 2.8 (8192x2048) to 4.0 times (2048x8192) as long as one.
+- **First run without any cache**: 0.53 s for the prompt of the 1B model, 0.005 s for the first token; 1.06 and 0.45 s
+  before the kernels compiled from the start of session creation, side by side. The driver takes longest for attention
+  on matrix units (0.9 s of 4.4 s for all 28 kernels on one thread, before its masks became simpler). With the cache
   0.03 s. The software device compiles kernels when it first dispatches them, so there it is as slow as before.
 - **Clock**: an H100 that is not kept busy drops to 0.8 GHz. `matmul_bench` replays for 0.4 s first; decode figures
   include what the clock does between tokens.
@@ -95,11 +99,12 @@ def products(data: dict[str, Any]) -> str:
 
 
 def attention(data: dict[str, Any]) -> str:
-    lines = ["| shape | dispatches, each timed alone | in a chain | rate |", "|---|---|---|---|"]
+    lines = ["| shape | dispatches, each timed alone | in a chain | cold | rate |", "|---|---|---|---|---|"]
     for r in data["results"]:
         parts = ", ".join(f"{name.removeprefix('attention_')} {us:.1f} µs" for name, us in r["us"].items())
+        cold = f"{r['us_cold']:.1f} µs" if "us_cold" in r else "-"
         rate = f"{r['tflops']:.0f} TFLOP/s" if "tflops" in r else "-"
-        lines.append(f"| {r['shape']} | {parts} | {r['us_in_a_chain']:.1f} µs | {rate} |")
+        lines.append(f"| {r['shape']} | {parts} | {r['us_in_a_chain']:.1f} µs | {cold} | {rate} |")
     return "\n".join(lines) + "\n"
 
 
