@@ -275,12 +275,12 @@ def test_chat_in_a_terminal(ep: str, model: Path, library: Path) -> None:
     terminal.until("\n> ")
     terminal.send("\x03")
     terminal.until("/clear starts anew.*> ")
-    terminal.send("world\n")
-    terminal.until("world\r\n.{20}")
+    terminal.send("/clear\n")  # how much of an answer came before Ctrl-C would decide how the next one goes
+    terminal.until("> ")
+    terminal.send("hello\n")
+    terminal.until("hello\r\n.{20}")
     terminal.send("\x03")
     terminal.until("\n> ")
-    terminal.send("/clear\n")
-    terminal.until("> ")
     terminal.send("\x04")
     assert terminal.close() == 0
 

@@ -34,7 +34,7 @@ class Conversation:
         try:
             tokens = self._fit()
             answer = self._print_answer(tokens)
-        except Exception:
+        except BaseException:  # Ctrl-C between the tokens and the prompt included
             self._messages.pop()
             self._generator = None
             raise
@@ -117,5 +117,7 @@ def command(
         elif text:
             try:
                 conversation.ask(text)
+            except KeyboardInterrupt:
+                print()
             except DaybreakError as e:
                 err.print(str(e), style="red", soft_wrap=True)
