@@ -86,9 +86,12 @@ void Encoder::Run() {
 
 void Encoder::Do(std::vector<Task>& tasks) {
   static const std::vector<Timings*> kUntimed;
-  std::exception_ptr error;
+  std::unique_lock lock(mutex_);
+  std::exception_ptr error = error_;
+  lock.unlock();
   try {
     for (const Task& task : tasks) {
+      if (error) break;
       if (task)
         queue_.Encode(task->command, nullptr, kUntimed);
       else
@@ -97,8 +100,8 @@ void Encoder::Do(std::vector<Task>& tasks) {
   } catch (...) {
     error = std::current_exception();
   }
-  std::lock_guard lock(mutex_);
-  if (error && !error_) error_ = error;
+  lock.lock();
+  error_ = error;
   done_ += tasks.size();
   finished_.notify_all();
 }
