@@ -240,6 +240,7 @@ class Terminal:
         command = [*COMMAND, *map(str, arguments)]
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # what runs in the background may have it ignored
             os.execvpe(command[0], command, environment(library, TERM="dumb"))
 
     def until(self, pattern: str, seconds: float = 60) -> str:
