@@ -99,6 +99,38 @@ void AddPages(Dispatch& d, const Pages& pages, int64_t batch) {
     d.params.push_back(param);
 }
 
+void AddRope(Dispatch& d, const NewRows& n) {
+  const bool norm = n.q_norm != nullptr;
+  for (const Const& c :
+       {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved}, Const{"QK_NORM", norm},
+        Const{"IDS", n.ids != nullptr}, Const{"ROPE_FIRST", U32(n.rope_first / 4)}})
+    d.consts.push_back(c);
+  if (n.rotary) d.in.push_back({"cos_cache", n.cos, 4});
+  if (n.rotary) d.in.push_back({"sin_cache", n.sin, 4});
+  if (n.ids) d.in.push_back({"ids", n.ids});
+  if (norm) d.in.push_back({"q_norm", n.q_norm, 4});
+  if (norm) d.in.push_back({"k_norm", n.k_norm, 4});
+  if (n.rotary) d.params.push_back({"half", U32(n.cos->shape[1] / 4)});
+  if (n.rotary) d.params.push_back({"positions", U32(n.cos->shape[0])});
+  if (norm) d.params.push_back({"eps", n.eps});
+}
+
+int64_t AddAppended(Dispatch& d, const DeviceInfo& device, const NewRows& n, int64_t head) {
+  const bool subgroups = device.subgroups && device.subgroup_size() > 0;
+  const uint32_t team = Pow2(head / 4);
+  const uint32_t wg = std::max(team, 64u);
+  for (const Const& c : {Const{"WG", wg}, Const{"TEAM", team}, Const{"SUBGROUPS", subgroups},
+                         Const{"SG", subgroups ? device.subgroup_size() : 1u}, Const{"D", U32(head / 4)},
+                         Const{"V", "vec4<f32>"}})
+    d.consts.push_back(c);
+  d.in.push_back({"q", n.q, 4});
+  d.in.push_back({"k", n.k, 4});
+  d.params.push_back({"row", Ints{U32(n.q_row / 4), U32(n.kv_row / 4), U32(n.kv_row / 4)}});
+  d.params.push_back({"first", Ints{0, U32(n.first_k / 4), U32(n.first_v / 4)}});
+  AddRope(d, n);
+  return wg / team;
+}
+
 void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
   const int64_t group = a.heads / a.kv_heads;
   const int64_t tiles = a.pages ? PagedTiles(a, rows) : CeilDiv(a.seq * group, rows);

@@ -21,6 +21,7 @@ struct Pages {
   int64_t tokens = 0;
   int64_t block = 0, pool = 0;  // rows of a block, blocks of the cache; both above 0
   int64_t keys = 0;             // most keys of a sequence, for the choice of kernels only
+  int64_t capacity() const { return table->shape[1] * block; }  // keys that a row of the table has room for
   int64_t least = 0,
           most = UINT32_MAX;  // query rows, of all heads of a group, of the sequences that take part
 };
@@ -53,7 +54,8 @@ struct Attention {
   bool smooth = false;              // a sink of 0 for each head
 };
 
-// New rows that have not reached the caches: what the fused decode kernel takes instead of `Attention::q`.
+// New rows that have not reached the caches: what is appended, and what the fused decode kernel takes instead
+// of `Attention::q`.
 struct NewRows {
   const Tensor *q = nullptr, *k = nullptr, *v = nullptr;  // f32 or f16, as the projections left them
   int64_t q_row = 0, kv_row = 0;                          // elements of a token
@@ -115,6 +117,13 @@ int64_t PagedTiles(const Attention& a, int64_t rows);
 uint32_t WidthOf(const Attention& a);
 Ints InVectors(const HeadLayout& at, uint32_t width);
 float ScaleOf(const Attention& a);
+
+// Constants, bindings and parameters of lib/attention_rope.wgsl but q and k.
+void AddRope(Dispatch& d, const NewRows& rows);
+
+// What the shaders that append share: a team of threads for each head vector, q and k and where they lie, and
+// AddRope. Returns the teams of a workgroup.
+int64_t AddAppended(Dispatch& d, const DeviceInfo& device, const NewRows& rows, int64_t head);
 
 // Constants, bindings and parameters of lib/attention_score.wgsl and lib/attention_keys.wgsl, and constants
 // of lib/kv_cache.wgsl.

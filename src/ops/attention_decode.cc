@@ -117,24 +117,13 @@ void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   d.in.push_back({"v", n.v, 4});
   if (n.k_past) d.in.push_back(KvBind("k_cache", n.k_past, a.kv_bits, 4));
   if (n.v_past) d.in.push_back(KvBind("v_cache", n.v_past, a.kv_bits, 4));
-  if (n.rotary) d.in.push_back({"cos_cache", n.cos, 4});
-  if (n.rotary) d.in.push_back({"sin_cache", n.sin, 4});
-  if (n.ids) d.in.push_back({"ids", n.ids});
-  if (n.q_norm) d.in.push_back({"q_norm", n.q_norm, 4});
-  if (n.k_norm) d.in.push_back({"k_norm", n.k_norm, 4});
   d.out.push_back(KvBind(n.k_past ? "k_new" : "k_cache", a.k, a.kv_bits, 4));
   d.out.push_back(KvBind(n.v_past ? "v_new" : "v_cache", a.v, a.kv_bits, 4));
-  for (const Const& c :
-       {Const{"ROTARY", n.rotary}, Const{"INTERLEAVED", n.interleaved}, Const{"QK_NORM", n.q_norm != nullptr},
-        Const{"IDS", n.ids != nullptr}, Const{"ROPE_FIRST", U32(n.rope_first / 4)}})
-    d.consts.push_back(c);
   for (const Param& p : {Param{"keys", CachedKeys(a)}, Param{"kv_seq", U32(n.kv_seq)},
                          Param{"q_row", U32(n.q_row / 4)}, Param{"kv_row", U32(n.kv_row / 4)},
                          Param{"first_k", U32(n.first_k / 4)}, Param{"first_v", U32(n.first_v / 4)}})
     d.params.push_back(p);
-  if (n.rotary) d.params.push_back({"half", U32(n.cos->shape[1] / 4)});
-  if (n.rotary) d.params.push_back({"positions", U32(n.cos->shape[0])});
-  if (n.q_norm) d.params.push_back({"eps", n.eps});
+  AddRope(d, n);
   if (n.k_past) d.params.push_back({"past_rows", U32(n.k_past->shape[2])});
 }
 

@@ -151,57 +151,30 @@ Gqa Read(Plan& p) {
 }
 
 // Rotates and stores what is new. Returns q in its final form, or nullptr when q itself is.
-const Tensor* Append(Plan& p, const Gqa& g, float eps) {
-  const DeviceInfo& device = p.Device();
-  const bool subgroups = device.subgroups && device.subgroup_size() > 0;
-  const bool norm = g.q_norm != nullptr;
-  const bool moves_q = g.rotary || norm || g.kv_bits == 4;
-  const int64_t d4 = g.head / 4;
-  const uint32_t team = Pow2(d4);
-  const uint32_t wg = std::max(team, 64u);
+const Tensor* Append(Plan& p, const Gqa& g, const NewRows& rows) {
+  const bool moves_q = g.rotary || g.q_norm || g.kv_bits == 4;
   const int64_t heads = (moves_q ? g.heads : 0) + (g.kv_seq > 0 ? 2 * g.kv_heads : 0);
   const int64_t slots = g.batch * (g.seq * heads + (g.grow ? g.kv_heads * g.capacity : 0));
   const Tensor* q_new = moves_q ? p.Scratch(g.q->type, {g.batch, g.seq, g.heads * g.head}) : nullptr;
   Dispatch d{.shader = "attention_append",
-             .consts = {{"WG", wg},
-                        {"TEAM", team},
-                        {"SUBGROUPS", subgroups},
-                        {"SG", subgroups ? device.subgroup_size() : 1u},
-                        {"D", U32(d4)},
-                        {"V", "vec4<f32>"},
-                        {"VK", 1u},
+             .consts = {{"VK", 1u},
                         {"KV_PACKED", g.kv_bits > 0},
                         {"KV_SCALED", false},
                         {"KV4", g.kv_bits == 4},
                         {"VALUES", true},
-                        {"QK_NORM", norm},
-                        {"ROTARY", g.rotary},
-                        {"INTERLEAVED", g.interleaved},
-                        {"ROPE_FIRST", 0u},
-                        {"IDS", g.ids != nullptr},
                         {"Q", moves_q},
                         {"GROW", g.grow}},
-             .in = {{"q", g.q, 4}, {"k", g.k, 4}, {"v", g.v, 4}, {"seqlens", g.seqlens}},
+             .in = {{"v", g.v, 4}, {"seqlens", g.seqlens}},
              .out = {KvBind("k_cache", g.k_cache, g.kv_bits, 4), KvBind("v_cache", g.v_cache, g.kv_bits, 4)},
-             .params = {{"row", Ints{U32(g.q_at.row / 4), U32(g.k_at.row / 4), U32(g.v_at.row / 4)}},
-                        {"first", Ints{U32(g.q_at.first / 4), U32(g.k_at.first / 4), U32(g.v_at.first / 4)}},
-                        {"slots", U32(slots)},
+             .params = {{"slots", U32(slots)},
                         {"heads", U32(moves_q ? g.heads : 0)},
                         {"kv_heads", U32(g.kv_heads)},
                         {"batch", U32(g.batch)},
                         {"seq", U32(g.seq)},
                         {"kv_seq", U32(g.kv_seq)},
                         {"capacity", U32(g.capacity)},
-                        {"past_rows", U32(g.grow ? g.past_k->shape[2] : 0)},
-                        {"half", U32(g.rotary ? g.cos->shape[1] / 4 : 0)},
-                        {"positions", U32(g.rotary ? g.cos->shape[0] : 0)},
-                        {"eps", eps}},
-             .grid = {CeilDiv<int64_t>(slots, wg / team)}};
-  if (g.rotary) d.in.push_back({"cos_cache", g.cos, 4});
-  if (g.rotary) d.in.push_back({"sin_cache", g.sin, 4});
-  if (g.ids) d.in.push_back({"ids", g.ids});
-  if (norm) d.in.push_back({"q_norm", g.q_norm, 4});
-  if (norm) d.in.push_back({"k_norm", g.k_norm, 4});
+                        {"past_rows", U32(g.grow ? g.past_k->shape[2] : 0)}}};
+  d.grid = {CeilDiv<int64_t>(slots, AddAppended(d, p.Device(), rows, g.head))};
   if (g.grow) d.in.push_back(KvBind("k_past", g.past_k, g.kv_bits, 4));
   if (g.grow) d.in.push_back(KvBind("v_past", g.past_v, g.kv_bits, 4));
   if (moves_q) d.out.push_back({"q_new", q_new, 4});
@@ -266,7 +239,7 @@ Attention Problem(Plan& p, const Gqa& g) {
   return a;
 }
 
-NewRows RowsOf(const Gqa& g, float eps) {
+NewRows RowsOf(Plan& p, const Gqa& g) {
   return {.q = g.q,
           .k = g.k,
           .v = g.v,
@@ -284,22 +257,21 @@ NewRows RowsOf(const Gqa& g, float eps) {
           .k_norm = g.k_norm,
           .k_past = g.grow ? g.past_k : nullptr,
           .v_past = g.grow ? g.past_v : nullptr,
-          .eps = eps};
+          .eps = p.Attr("qk_norm_epsilon", 1e-6f)};
 }
 
 void GroupQueryAttention(Plan& p) {
   const Gqa g = Read(p);
   if (g.batch * g.seq == 0) return;
-  const float eps = p.Attr("qk_norm_epsilon", 1e-6f);
   Attention a = Problem(p, g);
   if (g.kv_bits == 4) a.out = p.Scratch(DType::kF32, g.out->shape);
   const AttentionScope scope(p, a);
-  const NewRows rows = RowsOf(g, eps);
+  const NewRows rows = RowsOf(p, g);
   // A kernel that appends as it goes must see every row of new caches, and leaves no rotated query for
   // scores.
   const bool fills = !g.scores && (!g.grow || (g.batch == 1 && g.capacity == g.keys && a.window == 0));
   if (!(fills && !SkipsDecode() && Decode(p, a, &rows))) {
-    if (const Tensor* q_new = Append(p, g, eps)) {
+    if (const Tensor* q_new = Append(p, g, rows)) {
       a.q = q_new;
       a.q_at = a.out_at;
     }

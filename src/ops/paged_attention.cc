@@ -110,7 +110,7 @@ void ReadLengths(Plan& p, Paged& g) {
   Require(table->shape.size() == 2 && table->shape[0] == g.batch,
           "block_table, which needs a row a sequence,", table);
   g.longest = g.pages.tokens;
-  g.pages.keys = table->shape[1] * g.pages.block;
+  g.pages.keys = g.pages.capacity();
   if (const Tensor* metadata = p.In(kMetadata)) {
     Require(metadata->shape == Shape{2} || metadata->shape == Shape{3},
             "attention_metadata, which must have 2 or 3 elements,", metadata);
@@ -177,58 +177,32 @@ bool InChannels(const Tensor* scale) { return scale != nullptr && scale->count()
 Bind ScaleBind(const char* name, const Tensor* scale) { return {name, scale, InChannels(scale) ? 4u : 1u}; }
 
 // Rotates and stores what is new. Returns q in its final form, or nullptr when q itself is.
-const Tensor* Append(Plan& p, const Paged& g) {
-  const DeviceInfo& device = p.Device();
-  const bool subgroups = device.subgroups && device.subgroup_size() > 0;
-  const bool norm = g.q_norm != nullptr;
+const Tensor* Append(Plan& p, const Paged& g, const NewRows& rows) {
   const bool scaled = g.k_scale != nullptr;
-  const bool moves_q = g.rotary || norm || scaled;
+  const bool moves_q = g.rotary || g.q_norm || scaled;
   const int64_t tokens = g.pages.tokens;
-  const uint32_t team = Pow2(g.head / 4);
-  const uint32_t wg = std::max(team, 64u);
   const int64_t jobs = tokens * ((moves_q ? g.heads : 0) + (g.latent ? 1 : 2) * g.kv_heads);
   const Tensor* q_new =
       moves_q ? p.Scratch(scaled ? DType::kF32 : g.q->type, {tokens, g.heads * g.head}) : nullptr;
   Dispatch d{.shader = "paged_append",
-             .consts = {{"WG", wg},
-                        {"TEAM", team},
-                        {"SUBGROUPS", subgroups},
-                        {"SG", subgroups ? device.subgroup_size() : 1u},
-                        {"D", U32(g.head / 4)},
-                        {"V", "vec4<f32>"},
-                        {"QK_NORM", norm},
-                        {"ROTARY", g.rotary},
-                        {"INTERLEAVED", g.interleaved},
-                        {"ROPE_FIRST", U32(g.rope_first / 4)},
-                        {"IDS", false},
-                        {"PAGED", true},
+             .consts = {{"PAGED", true},
                         {"SLOTS", g.slots != nullptr},
                         {"VALUES", !g.latent},
                         {"SCALED", scaled},
                         {"K_CHANNELS", InChannels(g.k_scale)},
                         {"V_CHANNELS", InChannels(g.v_scale)},
                         {"Q", moves_q}},
-             .in = {{"q", g.q, 4}, {"k", g.k, 4}},
              .out = {KvBind("k_cache", g.k_cache, scaled ? 8 : 0, 4)},
-             .params = {{"row", Ints{U32(g.q_at.row / 4), U32(g.k_at.row / 4), U32(g.v_at.row / 4)}},
-                        {"first", Ints{U32(g.q_at.first / 4), U32(g.k_at.first / 4), U32(g.v_at.first / 4)}},
-                        {"heads", U32(moves_q ? g.heads : 0)},
+             .params = {{"heads", U32(moves_q ? g.heads : 0)},
                         {"kv_heads", U32(g.kv_heads)},
-                        {"keys", U32(g.pages.table->shape[1] * g.pages.block)},
-                        {"half", U32(g.rotary ? g.cos->shape[1] / 4 : 0)},
-                        {"positions", U32(g.rotary ? g.cos->shape[0] : 0)},
-                        {"eps", g.eps}},
-             .grid = {CeilDiv<int64_t>(jobs, wg / team)}};
+                        {"keys", U32(g.pages.capacity())}}};
+  d.grid = {CeilDiv<int64_t>(jobs, AddAppended(d, p.Device(), rows, g.head))};
   AddPages(d, g.pages, g.batch);
   if (g.slots) d.in.push_back({"slots", g.slots});
   if (!g.latent) d.in.push_back({"v", g.v, 4});
   if (!g.latent) d.out.push_back(KvBind("v_cache", g.v_cache, scaled ? 8 : 0, 4));
   if (scaled) d.in.push_back(ScaleBind("k_scale", g.k_scale));
   if (scaled) d.in.push_back(ScaleBind("v_scale", g.v_scale));
-  if (g.rotary) d.in.push_back({"cos_cache", g.cos, 4});
-  if (g.rotary) d.in.push_back({"sin_cache", g.sin, 4});
-  if (norm) d.in.push_back({"q_norm", g.q_norm, 4});
-  if (norm) d.in.push_back({"k_norm", g.k_norm, 4});
   if (moves_q) d.out.push_back({"q_new", q_new, 4});
   p.Run(d);
   return q_new;
@@ -251,7 +225,7 @@ Attention Problem(Plan& p, const Paged& g) {
           .heads = g.heads,
           .kv_heads = g.kv_heads,
           .seq = g.longest,
-          .keys = g.pages.table->shape[1] * g.pages.block,
+          .keys = g.pages.capacity(),
           .head = g.head,
           .v_head = g.v_head,
           .pages = &g.pages,
@@ -301,7 +275,7 @@ void PagedAttention(Plan& p) {
   const NewRows rows = RowsOf(g);
   // With a mapping of its own the cache may hold other keys of the new tokens than those that come.
   if (!g.slots && !g.latent && !g.k_scale && !SkipsDecode() && Decode(p, a, &rows)) return;
-  if (const Tensor* q_new = Append(p, g)) {
+  if (const Tensor* q_new = Append(p, g, rows)) {
     a.q = q_new;
     a.q_at = {0, g.head, g.heads * g.head, 0};
   }
