@@ -86,6 +86,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
   void WaitForGpu();
   void CopySlices(const BufferSlice& from, const BufferSlice& to, size_t bytes);
+  void WriteAny(const BufferSlice& to, const uint8_t* data, size_t bytes);
   void WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes);
   void ReadAny(const BufferSlice& from, void* data, size_t bytes);
 

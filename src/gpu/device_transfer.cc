@@ -8,7 +8,7 @@
 namespace daybreak {
 namespace {
 
-constexpr uint64_t Up(uint64_t bytes, uint64_t step) { return CeilDiv(bytes, step) * step; }
+constexpr uint64_t UpToWords(uint64_t bytes) { return CeilDiv<uint64_t>(bytes, 4) * 4; }
 
 }  // namespace
 
@@ -26,8 +26,10 @@ void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
   if (bytes == 0) return;
   std::lock_guard lock(gate_);
   support_->health.Check();
-  const BufferSlice to = Resolve(device, bytes);
-  const auto* data = static_cast<const uint8_t*>(host);
+  WriteAny(Resolve(device, bytes), static_cast<const uint8_t*>(host), bytes);
+}
+
+void DeviceImpl::WriteAny(const BufferSlice& to, const uint8_t* data, size_t bytes) {
   const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
   if (whole != 0) Write(to.buffer->handle.get(), to.offset, data, whole);
   if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data + whole, bytes - whole);
@@ -35,7 +37,7 @@ void DeviceImpl::Upload(const void* host, void* device, size_t bytes) {
 
 // Words that are written in part keep their other bytes.
 void DeviceImpl::WritePartial(const BufferSlice& to, const uint8_t* data, size_t bytes) {
-  const uint64_t first = to.offset / 4 * 4, last = Up(to.offset + bytes, 4);
+  const uint64_t first = to.offset / 4 * 4, last = UpToWords(to.offset + bytes);
   std::vector<uint8_t> words(last - first);
   if (to.offset != first || to.offset + bytes < to.buffer->requested)
     Read(to.buffer->handle.get(), first, words.data(), words.size());
@@ -55,7 +57,7 @@ void DeviceImpl::Download(const void* device, void* host, size_t bytes) {
 }
 
 void DeviceImpl::ReadAny(const BufferSlice& from, void* data, size_t bytes) {
-  const uint64_t first = from.offset / 4 * 4, last = Up(from.offset + bytes, 4);
+  const uint64_t first = from.offset / 4 * 4, last = UpToWords(from.offset + bytes);
   if (first == from.offset && last == from.offset + bytes)
     return Read(from.buffer->handle.get(), first, data, bytes);
   std::vector<uint8_t> words(last - first);
@@ -74,17 +76,15 @@ void DeviceImpl::CopySlices(const BufferSlice& from, const BufferSlice& to, size
   const bool aligned = from.offset % 4 == 0 && to.offset % 4 == 0 &&
                        (bytes % 4 == 0 || to.offset + bytes >= to.buffer->requested);
   if (aligned && from.buffer != to.buffer)
-    return Do(
-        CopyCommand{from.buffer->handle.get(), to.buffer->handle.get(), from.offset, to.offset, Up(bytes, 4)},
-        nullptr, {});
+    return Do(CopyCommand{from.buffer->handle.get(), to.buffer->handle.get(), from.offset, to.offset,
+                          UpToWords(bytes)},
+              nullptr, {});
   const RunContext* run = Run();
   Check(run == nullptr || run->recording == nullptr,
         "A copy of bytes that are not aligned to 4 cannot be captured.");
   std::vector<uint8_t> data(bytes);
   ReadAny(from, data.data(), bytes);
-  const size_t whole = to.offset % 4 == 0 ? bytes / 4 * 4 : 0;
-  if (whole != 0) Write(to.buffer->handle.get(), to.offset, data.data(), whole);
-  if (whole != bytes) WritePartial({to.buffer, to.offset + whole}, data.data() + whole, bytes - whole);
+  WriteAny(to, data.data(), bytes);
 }
 
 }  // namespace daybreak

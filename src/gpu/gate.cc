@@ -13,10 +13,10 @@ constexpr auto kPoll = std::chrono::microseconds(50);
 
 }  // namespace
 
-// Dawn must not be entered by two threads at a time, waiting included (but for making modules and pipelines),
-// and wgpu-native keeps other threads out while it waits. With Dawn a thread that is alone waits in long
-// slices, as exactly as in one; once another has come to the gate, and always with wgpu-native, it only looks
-// in now and then.
+// Calls on a device exclude each other in Dawn (but for making modules and pipelines), and wgpu-native keeps
+// other threads out while it waits: a thread that waits must not keep those that work. With Dawn one that is
+// alone waits in long slices, as exactly as in one; once another has come to the gate, and always with
+// wgpu-native, it only looks in now and then.
 void WaitAtGate(const Gpu& gpu, Gate& gate, WGPUFuture future, const std::atomic<bool>& done) {
   bool alone = gpu.dawn;
   while (!done) {

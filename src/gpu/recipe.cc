@@ -50,9 +50,7 @@ Recipe RecipeOf(const Dispatch& d, const Segments& segments, const RenderTarget&
 }
 
 std::vector<Recipe> LoadRecipes(const DiskCache& cache, const std::string& key) {
-  std::string bytes(cache.Load(key.data(), key.size(), nullptr, 0), '\0');
-  if (bytes.empty() || cache.Load(key.data(), key.size(), bytes.data(), bytes.size()) != bytes.size())
-    return {};
+  const std::string bytes = cache.Text(key);
   std::vector<Recipe> recipes;
   Reader reader{bytes};
   while (!reader.rest.empty()) {
