@@ -12,13 +12,11 @@ that output's.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from one_node import Plugin, command_line, seconds_of, write
 from onnx import TensorProto, helper
 
 F16 = TensorProto.FLOAT16
@@ -45,16 +43,8 @@ class Bench:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        ort.set_default_logger_severity(3)
-        ort.register_execution_provider_library("bench", arguments.library)
-        self.device = next(d for d in ort.get_ep_devices() if d.ep_name != "CPUExecutionProvider")
-        self.place = ("gpu", 0, self.device.memory_info(ort.OrtDeviceMemoryType.DEFAULT).device_vendor_id)
-
-    def session(self, bits: int) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        options.add_provider_for_devices([self.device], {"kvCacheQuantizationBits": str(bits)})
-        return ort.InferenceSession(model_of(self.arguments), options, enable_fallback=0)
+        self.plugin = Plugin(arguments.library)
+        self.place = self.plugin.place
 
     def bind(self, session: ort.InferenceSession, new: int, total: int, caches: list[ort.OrtValue],
              rng: np.random.Generator) -> tuple[ort.IOBinding, ort.OrtValue]:  # fmt: skip
@@ -76,7 +66,8 @@ class Bench:
         return binding, output
 
     def measure(self, bits: int, case: str) -> tuple[dict[str, object], np.ndarray]:
-        a, session, rng = self.arguments, self.session(bits), np.random.default_rng(1)
+        a, rng = self.arguments, np.random.default_rng(1)
+        session = self.plugin.session(model_of(a), {"kvCacheQuantizationBits": str(bits)})
         new, past = map(int, case.split("+"))
         row = (a.head * bits + 32) // 16 if bits else a.head
         empty = np.zeros((a.batch, a.kv_heads, past + new, row), np.float16)
@@ -90,15 +81,12 @@ class Bench:
             for _ in range(count):
                 session.run_with_iobinding(binding)
             output.numpy()
-            return (time.perf_counter() - start) / count
+            return time.perf_counter() - start
 
         run(3)
-        count = max(1, min(400, int(0.3 / run(2))))
-        seconds = statistics.median(run(count) for _ in range(5))
+        seconds = seconds_of(run, probe=2, least=1, budget=0.3)
         read = 2 * empty.nbytes
         result = {
-            "library": Path(a.library).name,
-            "device": self.device.ep_metadata.get("name", ""),
             "bits": bits or 16,
             "case": case,
             "ms": round(seconds * 1e3, 4),
@@ -108,17 +96,13 @@ class Bench:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library")
+    parser = command_line(__doc__)
     parser.add_argument("--bits", default="0,8,4")
     parser.add_argument("--cases", default="1+1000,1+8000,1+32000,4096+0")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--heads", type=int, default=32)
     parser.add_argument("--kv-heads", type=int, default=8)
     parser.add_argument("--head", type=int, default=64)
-    parser.add_argument("--json", help="write the results to this file as well")
     arguments = parser.parse_args()
     bench, results = Bench(arguments), []
     for case in arguments.cases.split(","):
@@ -129,10 +113,8 @@ def main() -> None:
             result["difference"] = round(
                 float(np.sqrt(np.mean((output - first) ** 2) / np.mean(first**2))), 5
             )
-            results.append(result)
-            print(json.dumps(result), flush=True)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
+            results.append(bench.plugin.report(result))
+    write(results, arguments.json)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ from the CPU provider, in units of the output's root mean square.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+from one_node import Plugin, command_line, seconds_of, write
 from onnx import TensorProto, helper, numpy_helper
 
 TOP = 4
@@ -75,11 +74,14 @@ class Node:
     """The session, with inputs and outputs on the device."""
 
     def __init__(
-        self, session: ort.InferenceSession, device: ort.OrtEpDevice, tokens: int, experts: int, hidden: int
+        self,
+        session: ort.InferenceSession,
+        place: tuple[str, int, int],
+        tokens: int,
+        experts: int,
+        hidden: int,
     ):
         rng = np.random.default_rng(1)
-        vendor = device.memory_info(ort.OrtDeviceMemoryType.DEFAULT).device_vendor_id
-        place = ("gpu", 0, vendor)
         self.session = session
         self.x = rng.standard_normal((tokens, hidden)).astype(np.float16)
         self.routers = [rng.standard_normal((tokens, experts)).astype(np.float16) for _ in range(ROUTERS)]
@@ -118,54 +120,38 @@ def difference(node: Node, path: str) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    ort.set_default_logger_severity(3)
-    ort.register_execution_provider_library("bench", arguments.library)
-    device = next(d for d in ort.get_ep_devices() if d.ep_name != "CPUExecutionProvider")
-    options = ort.SessionOptions()
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    options.add_provider_for_devices([device], {})
+    plugin = Plugin(arguments.library)
     experts, hidden, inter = arguments.experts, arguments.hidden, arguments.inter
     results: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = model_file(experts, hidden, inter, folder)
-        session = ort.InferenceSession(path, options, enable_fallback=0)
+        session = plugin.session(path)
         for tokens in [int(t) for t in arguments.tokens.split(",")]:
-            node = Node(session, device, tokens, experts, hidden)
+            node = Node(session, plugin.place, tokens, experts, hidden)
             node.run(2 * ROUTERS)
-            count = max(ROUTERS, min(400, int(0.5 / (node.run(ROUTERS) / ROUTERS))))
-            seconds = statistics.median(node.run(count) / count for _ in range(5))
+            seconds = seconds_of(node.run, probe=ROUTERS, least=ROUTERS)
             multiplications = tokens * TOP * 3 * inter * hidden
-            results.append(
-                {
-                    "library": Path(arguments.library).name,
-                    "device": device.ep_metadata.get("name", ""),
-                    "tokens": tokens,
-                    "ms": round(seconds * 1e3, 4),
-                    "weights_gb_s": round(multiplications * (0.5 + 2 / BLOCK) / seconds / 1e9, 1)
-                    if tokens == 1
-                    else None,
-                    "tflop_s": round(2 * multiplications / seconds / 1e12, 2),
-                    "difference": round(difference(node, path), 5),
-                }
-            )
-            print(json.dumps(results[-1]), flush=True)
+            weights = round(multiplications * (0.5 + 2 / BLOCK) / seconds / 1e9, 1)
+            figures = {
+                "tokens": tokens,
+                "ms": round(seconds * 1e3, 4),
+                "weights_gb_s": weights if tokens == 1 else None,
+                "tflop_s": round(2 * multiplications / seconds / 1e12, 2),
+                "difference": round(difference(node, path), 5),
+            }
+            results.append(plugin.report(figures))
     return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library")
+    parser = command_line(__doc__)
     parser.add_argument("--tokens", default="1,8,512")
     parser.add_argument("--experts", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=2880)
     parser.add_argument("--inter", type=int, default=2880)
-    parser.add_argument("--json", help="write the results to this file as well")
     arguments = parser.parse_args()
     results = measure(arguments)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
+    write(results, arguments.json)
 
 
 if __name__ == "__main__":

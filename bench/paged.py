@@ -13,13 +13,11 @@ sequence are scattered over the cache.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+from one_node import Plugin, command_line, seconds_of, write
 from onnx import TensorProto, helper
 
 BATCHES = {
@@ -130,43 +128,29 @@ class Batch:
 
 
 def measure(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    ort.set_default_logger_severity(3)
-    ort.register_execution_provider_library("bench", arguments.library)
-    device = next(d for d in ort.get_ep_devices() if d.ep_name != "CPUExecutionProvider")
-    options = ort.SessionOptions()
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    options.add_provider_for_devices([device], {})
-    session = ort.InferenceSession(model_of(arguments), options, enable_fallback=0)
-    vendor = device.memory_info(ort.OrtDeviceMemoryType.DEFAULT).device_vendor_id
+    plugin = Plugin(arguments.library)
+    session = plugin.session(model_of(arguments))
     results: list[dict[str, object]] = []
     for name in arguments.batches.split(":" if "x" in arguments.batches else ","):
-        batch = Batch(session, ("gpu", 0, vendor), BATCHES.get(name, name), arguments)
+        batch = Batch(session, plugin.place, BATCHES.get(name, name), arguments)
         batch.run(3)
-        count = max(3, min(400, int(0.5 / (batch.run(3) / 3))))
-        seconds = statistics.median(batch.run(count) / count for _ in range(5))
+        seconds = seconds_of(batch.run, probe=3, least=3)
         new, past = batch.new.astype(float), batch.past.astype(float)
         read = float((new + past).sum()) * 2 * arguments.kv_heads * arguments.head * 2
         products = float((new * (past + (new + 1) / 2)).sum()) * arguments.heads * arguments.head * 2
-        results.append(
-            {
-                "library": Path(arguments.library).name,
-                "device": device.ep_metadata.get("name", ""),
-                "batch": BATCHES.get(name, name),
-                "ms": round(seconds * 1e3, 4),
-                "gb_s": round(read / seconds / 1e9, 1),
-                "tflop_s": round(2 * products / seconds / 1e12, 2),
-                "difference": round(batch.difference(), 5),
-            }
-        )
-        print(json.dumps(results[-1]), flush=True)
+        figures = {
+            "batch": BATCHES.get(name, name),
+            "ms": round(seconds * 1e3, 4),
+            "gb_s": round(read / seconds / 1e9, 1),
+            "tflop_s": round(2 * products / seconds / 1e12, 2),
+            "difference": round(batch.difference(), 5),
+        }
+        results.append(plugin.report(figures))
     return results
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("library")
+    parser = command_line(__doc__)
     parser.add_argument("--batches", default=",".join(BATCHES), help="names, or batches separated by colons")
     parser.add_argument("--heads", type=int, default=32)
     parser.add_argument("--kv-heads", type=int, default=8)
@@ -175,11 +159,9 @@ def main() -> None:
     parser.add_argument(
         "--slots", action="store_true", help="with slot_mapping: append in a dispatch of its own"
     )
-    parser.add_argument("--json", help="write the results to this file as well")
     arguments = parser.parse_args()
     results = measure(arguments)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
+    write(results, arguments.json)
 
 
 if __name__ == "__main__":
