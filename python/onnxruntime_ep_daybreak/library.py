@@ -104,6 +104,14 @@ def devices() -> list[ort.OrtEpDevice]:
     return sorted(found, key=is_software)
 
 
+def device_at(index: int) -> ort.OrtEpDevice:
+    """One of `devices()`. Raises DaybreakError where there is none of that index."""
+    found = devices()
+    if not 0 <= index < len(found):
+        raise DaybreakError(f"there is no device {index}; Daybreak found {len(found)}")
+    return found[index]
+
+
 def is_software(device: ort.OrtEpDevice) -> bool:
     """True for an adapter that computes on the CPU."""
     return device.ep_metadata.get("software", "0").lower() in ("1", "true", "yes")
@@ -131,11 +139,8 @@ def create_session(
     Nodes that Daybreak declines run on ONNX Runtime's CPU provider. `session_options` gets the device
     appended.
     """
-    found = devices()
-    if not 0 <= device < len(found):
-        raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
     session_options = session_options or ort.SessionOptions()
-    session_options.add_provider_for_devices([found[device]], dict(options or {}))
+    session_options.add_provider_for_devices([device_at(device)], dict(options or {}))
     # An error of the device or in the options is the caller's to see, not to be retried on the CPU.
     return ort.InferenceSession(model, session_options, enable_fallback=0)
 

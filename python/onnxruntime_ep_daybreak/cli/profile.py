@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..errors import DaybreakError
 from ..feeds import load_feeds, random_feeds
-from ..library import devices
+from ..library import device_at
 from ..profile import Recording, record_folder, record_model
 from ..profile.ceilings import Ceilings, measure
 from ..profile.events import Kernel, shares
@@ -69,10 +69,7 @@ def command(
 
 
 def _check_timestamps(device: int, label: str) -> None:
-    found = devices()
-    if device >= len(found):
-        raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
-    if found[device].ep_metadata.get("timestamps") != "1":
+    if device_at(device).ep_metadata.get("timestamps") != "1":
         raise DaybreakError(f"{label} has no timestamps, so that kernels cannot be timed")
 
 

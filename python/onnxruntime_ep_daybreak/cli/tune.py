@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..errors import DaybreakError
 from ..feeds import load_feeds, random_feeds
-from ..library import devices, is_software
+from ..library import device_at, is_software
 from ..tune import Kept, Outcome, Settings, Workload, known, load, of_folder, of_model, store, tune
 from .common import Device, Option, Provider, err, onnx_file, out, parse_pairs, used_device
 from .run import Dims, Inputs, Seed, parse_dims
@@ -43,9 +43,7 @@ def command(
 ) -> None:
     """Measure which kernels are fastest on this device for a model's problems; later sessions take them."""
     options = parse_pairs(option, "provider options")
-    found = devices()
-    if device >= len(found):
-        raise DaybreakError(f"there is no device {device}; Daybreak found {len(found)}")
+    found = device_at(device)
     label = used_device(Provider.daybreak, device)
     if show or reset:
         if model is not None or (show and reset):
@@ -58,10 +56,10 @@ def command(
         return
     if os.environ.get("DAYBREAK_VARIANT"):
         raise DaybreakError("DAYBREAK_VARIANT is set, which decides for every session; unset it to tune")
-    data = found[device].ep_metadata
-    contexts = context or _CONTEXTS[is_software(found[device])]
+    software, data = is_software(found), found.ep_metadata
+    contexts = context or _CONTEXTS[software]
     workloads = (
-        known(is_software(found[device]), data.get("f16") == "1", contexts)
+        known(software, data.get("f16") == "1", contexts)
         if model is None
         else [_workload(model, contexts, inputs, parse_dims(dim), seed)]
     )
