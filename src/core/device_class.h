@@ -22,23 +22,19 @@ struct ClassFacts {
 // others follow from what their makers publish, and `daybreak tune` corrects what they cause.
 constexpr ClassFacts FactsOf(DeviceClass device_class) {
   switch (device_class) {
-    case DeviceClass::kNvidia:
-      return {132, 65536, 98304};  // an H100 has 132 cores; 500 and 750 threads on each were fastest
-    case DeviceClass::kAmd:
-      return {60, 32768,
-              32768};  // 60 compute units of an RX 7800 XT (32 to 96 in its family), four SIMDs each
-    case DeviceClass::kIntel:
-      return {32, 16384,
-              16384};  // 32 Xe cores of an A770 (8 in processors), 8 threads of 16 lanes on 16 engines
-    case DeviceClass::kApple:
-      return {20, 16384,
-              16384};  // 8 to 40 cores, and few threads suffice: memory is near and caches are large
-    case DeviceClass::kQualcomm:
-      return {12, 16384,
-              16384};  // 6 processors of two halves on an Adreno X1, with subgroups of 64 or 128 lanes
-    case DeviceClass::kSoftware:
-      return {2, 16384,
-              16384};  // a workgroup is a task of one of the processor's threads; teams are asked for only
+    case DeviceClass::kNvidia:  // an H100 has 132 cores; 500 and 750 threads on each were fastest
+      return {132, 65536, 98304};
+    case DeviceClass::kAmd:  // 60 compute units of an RX 7800 XT (32 to 96 in its family), four SIMDs each
+      return {60, 32768, 32768};
+    case DeviceClass::kIntel:  // 32 Xe cores of an A770 (8 in processors), 8 threads of 16 lanes on 16
+                               // engines
+      return {32, 16384, 16384};
+    case DeviceClass::kApple:  // 8 to 40 cores; few threads suffice: memory is near and caches are large
+      return {20, 16384, 16384};
+    case DeviceClass::kQualcomm:  // 6 processors of two halves on an Adreno X1, subgroups of 64 or 128 lanes
+      return {12, 16384, 16384};
+    case DeviceClass::kSoftware:  // a workgroup is a task of a thread; teams are asked for only
+      return {2, 16384, 16384};
     case DeviceClass::kOther:
       break;
   }

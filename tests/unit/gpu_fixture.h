@@ -12,6 +12,26 @@
 
 namespace daybreak {
 
+// y = |x| * factor, as Scale dispatches it with a FACTOR of 1; another FACTOR makes another shader of it.
+inline Dispatch ScaleDispatch(const Tensor& x, const Tensor& y, float factor, float shader = 1) {
+  Dispatch d{.shader = "shaders/scale"};
+  d.consts = {{"WG", 64u},
+              {"RANK", 1u},
+              {"FACTOR", shader},
+              {"HAS_BIAS", false},
+              {"FLIP", false},
+              {"acc_t", "f32"},
+              {"F", Code{"fn f(v: f32) -> f32 { return abs(v); }"}}};
+  d.in = {{"x", &x}};
+  d.out = {{"y", &y}};
+  d.params = {{"size", static_cast<uint32_t>(y.count())},
+              {"factor", factor},
+              {"shift", int32_t{0}},
+              {"shape", Ints{1}}};
+  d.grid = {CeilDiv<int64_t>(y.count(), 64)};
+  return d;
+}
+
 // Opens the first adapter for each test; the device goes away with the test, so options may differ.
 class GpuTest : public testing::Test {
  protected:
@@ -55,23 +75,9 @@ class GpuTest : public testing::Test {
   }
   // y = |x| * factor, with `lists` extra lists of parameters (two or more leave the immediates).
   void Scale(const Tensor& x, const Tensor& y, float factor, int lists = 0) {
-    Dispatch d{.shader = "shaders/scale"};
-    d.consts = {{"WG", 64u},
-                {"RANK", 1u},
-                {"FACTOR", 1.0f},
-                {"HAS_BIAS", false},
-                {"FLIP", false},
-                {"acc_t", "f32"},
-                {"F", Code{"fn f(v: f32) -> f32 { return abs(v); }"}}};
-    d.in = {{"x", &x}};
-    d.out = {{"y", &y}};
-    d.params = {{"size", static_cast<uint32_t>(y.count())},
-                {"factor", factor},
-                {"shift", int32_t{0}},
-                {"shape", Ints{1}}};
+    Dispatch d = ScaleDispatch(x, y, factor);
     static constexpr const char* kNames[] = {"list0", "list1", "list2"};
     for (int i = 0; i < lists; ++i) d.params.push_back({kNames[i], Ints{1, 2, 3, 4, 5, 6, 7, 8}});
-    d.grid = {CeilDiv<int64_t>(y.count(), 64)};
     device_->Issue(d, {"scale_node", "Scale"});
   }
 

@@ -101,21 +101,9 @@ TEST_F(Recipes, OfAnotherVersionDoNoHarm) {
 
 // A dispatch whose text depends on `factor`; its tensors have no memory.
 struct Foreseen {
-  explicit Foreseen(float factor) {
-    d.consts = {{"WG", 64u},
-                {"RANK", 1u},
-                {"FACTOR", factor},
-                {"HAS_BIAS", false},
-                {"FLIP", false},
-                {"acc_t", "f32"},
-                {"F", Code{"fn f(v: f32) -> f32 { return abs(v); }"}}};
-    d.in = {{"x", &x}};
-    d.out = {{"y", &y}};
-    d.params = {{"size", 8u}, {"factor", 1.0f}, {"shift", int32_t{0}}, {"shape", Ints{1}}};
-    d.grid = {1};
-  }
+  explicit Foreseen(float factor) : d(ScaleDispatch(x, y, 1, factor)) {}
   const Tensor x{.type = DType::kF32, .shape = {8}}, y = x;
-  Dispatch d{.shader = "shaders/scale"};
+  const Dispatch d;
 };
 
 TEST_F(Recipes, WhatIsForeseenIsCompiledAndNotRemembered) {
