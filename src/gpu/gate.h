@@ -8,22 +8,7 @@
 
 namespace daybreak {
 
-// A mutex that knows whether somebody waits for it. Use it with std::lock_guard.
-class Gate {
- public:
-  void lock() {
-    if (mutex_.try_lock()) return;
-    ++waiting_;
-    mutex_.lock();
-    --waiting_;
-  }
-  void unlock() { mutex_.unlock(); }
-  bool Wanted() const { return waiting_ > 0; }
-
- private:
-  std::mutex mutex_;
-  std::atomic<int> waiting_ = 0;
-};
+using Gate = std::mutex;
 
 // The gate is open for the life of this object, which a holder of the lock makes for work that touches
 // nothing shared.
