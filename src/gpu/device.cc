@@ -9,17 +9,16 @@ namespace daybreak {
 
 class Recording {
  public:
-  struct Entry {
-    Command command;
-    TimedDispatch label;
-  };
   explicit Recording(std::shared_ptr<DeviceImpl> owner) : device(std::move(owner)) {}
-  ~Recording() { device->ReleaseRecording(*this); }
+  ~Recording() {
+    if (ahead.valid()) ahead.wait();
+    device->ReleaseRecording(*this);
+  }
 
   const std::shared_ptr<DeviceImpl> device;
-  std::vector<Entry> entries;
-  std::vector<BindGroupHandle> groups;  // keeps what the entries point to
-  std::vector<Queue::Encoded> ahead;    // the commands of the next replay
+  std::vector<HeldCommand> commands;
+  std::vector<TimedDispatch> labels;        // of each command; without a shader when it is no dispatch
+  std::future<std::vector<Encoded>> ahead;  // the next replay
 };
 
 namespace {
@@ -225,17 +224,14 @@ void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& ta
     label = {tag.node,  tag.op,       tag.problem, tag.variant,
              d->shader, ShapesOf(*d), d->grid,     std::get<DispatchCommand>(command).pipeline->id};
   if (run->recording == nullptr) return encoder_.Idle().Encode(command, d ? &label : nullptr, run->timings);
-  if (auto* dispatch = std::get_if<DispatchCommand>(&command)) {
-    wgpu.BindGroupAddRef(dispatch->group);
-    run->recording->groups.emplace_back(dispatch->group);
-  }
-  run->recording->entries.push_back({command, std::move(label)});
+  run->recording->commands.push_back(Hold(command));
+  run->recording->labels.push_back(std::move(label));
 }
 
 void DeviceImpl::Flush() {
   std::lock_guard lock(gate_);
   support_->health.Check();
-  encoder_.Flush();
+  encoder_.EndRun();
 }
 
 void DeviceImpl::Wait() {
@@ -259,6 +255,7 @@ void DeviceImpl::SetRunContext(RunContext* context) {
     WaitForGpu();  // hands the timings out while their collectors are there
   }
   thread_run = {context ? this : nullptr, context};
+  if (context != nullptr && context->recording == nullptr) encoder_.Wake();
 }
 
 bool DeviceImpl::Prepare(uint64_t model) {
@@ -298,20 +295,23 @@ void DeviceImpl::Replay(Recording& recording, const std::vector<Timings*>& timin
   support_->health.Check();
   Queue& queue = encoder_.Idle();
   const auto encode = [&] {
-    for (const Recording::Entry& entry : recording.entries)
-      queue.Encode(entry.command, entry.label.shader.empty() ? nullptr : &entry.label, timings);
+    for (size_t i = 0; i < recording.commands.size(); ++i) {
+      const TimedDispatch& label = recording.labels[i];
+      queue.Encode(recording.commands[i].command, label.shader.empty() ? nullptr : &label, timings);
+    }
   };
   if (!timings.empty()) {
     encode();
     return WaitForGpu();
   }
-  if (recording.ahead.empty())
+  if (recording.ahead.valid()) {
+    queue.SubmitRun(recording.ahead.get());
+  } else {
     encode();
-  else
-    queue.Submit(std::move(recording.ahead));
-  queue.Flush();
+    queue.EndRun();
+  }
   // A command buffer serves once: that of the next replay is encoded while the GPU is at work.
-  recording.ahead = queue.EncodeAhead(encode);
+  recording.ahead = encoder_.EncodeAhead(recording.commands);
 }
 
 void DeviceImpl::ReleaseRecording(const Recording& recording) {

@@ -106,7 +106,8 @@ class Device {
 
   // --- Work.
   virtual void Issue(const Dispatch& dispatch, const NodeTag& tag) = 0;
-  // Hands what is encoded to the GPU without waiting.
+  // Hands what is encoded to the GPU without waiting: the end of a run. What the caller reads after every run
+  // is copied with it from then on.
   virtual void Flush() = 0;
   // Flushes and waits for everything issued so far.
   virtual void Wait() = 0;

@@ -39,7 +39,7 @@ Encoder::~Encoder() {
 
 void Encoder::Encode(const Command& command) { Post(Hold(command)); }
 
-void Encoder::Flush() { Post(std::nullopt); }
+void Encoder::EndRun() { Post(std::nullopt); }
 
 void Encoder::Post(Task task) {
   if (sent_ - done_ >= kMostWaiting) {
@@ -67,19 +67,53 @@ Queue& Encoder::Idle() {
   return queue_;
 }
 
+void Encoder::Wake() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!std::exchange(asleep_, false)) return;
+    woken_ = true;
+  }
+  posted_.notify_one();
+}
+
+std::future<std::vector<Encoded>> Encoder::EncodeAhead(std::span<const HeldCommand> commands) {
+  Ahead ahead([this, commands] { return queue_.EncodeAhead(commands); });
+  std::future<std::vector<Encoded>> made = ahead.get_future();
+  {
+    std::lock_guard lock(mutex_);
+    ahead_.push_back(std::move(ahead));
+    any_ahead_ = true;
+    if (!std::exchange(asleep_, false)) return made;
+  }
+  posted_.notify_one();
+  return made;
+}
+
+bool Encoder::Await(std::vector<Task>& tasks, std::optional<Ahead>& ahead) {
+  SpinUntil([&] { return sent_ != done_ || any_ahead_; });
+  std::unique_lock lock(mutex_);
+  const auto wanted = [&] { return stop_ || woken_ || !tasks_.empty() || !ahead_.empty(); };
+  asleep_ = !wanted();
+  posted_.wait(lock, wanted);
+  asleep_ = woken_ = false;
+  if (!tasks_.empty()) {
+    tasks.swap(tasks_);
+  } else if (!ahead_.empty()) {
+    ahead = std::move(ahead_.front());
+    ahead_.pop_front();
+    any_ahead_ = !ahead_.empty();
+  } else {
+    return !stop_;
+  }
+  return true;
+}
+
 void Encoder::Run() {
   std::vector<Task> tasks;
-  while (true) {
-    SpinUntil([&] { return sent_ != done_; });
-    {
-      std::unique_lock lock(mutex_);
-      asleep_ = tasks_.empty();
-      posted_.wait(lock, [&] { return stop_ || !tasks_.empty(); });
-      asleep_ = false;
-      if (tasks_.empty()) return;
-      tasks.swap(tasks_);
-    }
-    Do(tasks);
+  std::optional<Ahead> ahead;
+  while (Await(tasks, ahead)) {
+    if (ahead) (*std::exchange(ahead, std::nullopt))();
+    if (!tasks.empty()) Do(tasks);
     tasks.clear();
   }
 }
@@ -95,7 +129,7 @@ void Encoder::Do(std::vector<Task>& tasks) {
       if (task)
         queue_.Encode(task->command, nullptr, kUntimed);
       else
-        queue_.Flush();
+        queue_.EndRun();
     }
   } catch (...) {
     error = std::current_exception();

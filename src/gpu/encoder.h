@@ -4,7 +4,10 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <exception>
+#include <functional>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -23,23 +26,35 @@ class Encoder {
 
   // In order, and soon. What fails is thrown by the next Idle; commands after it are dropped.
   void Encode(const Command& command);
-  void Flush();
-  // Waits until all of that is done. The caller may use the queue itself until it calls Encode or Flush.
+  void EndRun();
+  // Waits until all of that is done. The caller may use the queue itself until it calls Encode or EndRun.
   Queue& Idle();
+  // A run begins: the thread is awake when its first command comes.
+  void Wake();
+  // Encodes on the thread what SubmitRun takes, while others use the queue. The commands stay where they are
+  // until the future is ready.
+  std::future<std::vector<Encoded>> EncodeAhead(std::span<const HeldCommand> commands);
 
  private:
-  using Task = std::optional<HeldCommand>;  // nothing: a flush
+  using Task = std::optional<HeldCommand>;  // nothing: the end of a run
+  using Ahead = std::packaged_task<std::vector<Encoded>()>;
   void Post(Task task);
   void Run();
+  // Sleeps until there is something to do; false when the thread ends.
+  bool Await(std::vector<Task>& tasks, std::optional<Ahead>& ahead);
   void Do(std::vector<Task>& tasks);
 
   Queue& queue_;
   std::mutex mutex_;
   std::condition_variable posted_, finished_;
-  std::vector<Task> tasks_;             // guarded by mutex_
-  std::exception_ptr error_;            // guarded by mutex_
-  bool stop_ = false, asleep_ = false;  // guarded by mutex_
-  std::atomic<uint64_t> sent_ = 0, done_ = 0;
+  // Guarded by mutex_.
+  std::vector<Task> tasks_;
+  std::deque<Ahead> ahead_;
+  std::exception_ptr error_;
+  bool stop_ = false, asleep_ = false, woken_ = false;
+
+  std::atomic<uint64_t> sent_ = 0, done_ = 0;  // tasks
+  std::atomic<bool> any_ahead_ = false;
   std::thread thread_;
 };
 

@@ -9,9 +9,7 @@
 namespace daybreak {
 namespace {
 
-constexpr uint32_t kBurstStart = 4;  // commands in the first submit of a burst; the next have twice as many
 constexpr size_t kMaxDeferred = 4096;
-constexpr uint64_t kUniformBytes = 256 << 10;
 constexpr uint64_t kMaxWritten = 64 << 20;  // bytes written before the GPU is waited for
 constexpr size_t kLeastStaged = 1 << 20;    // bytes above which a write goes through our own staging memory
 
@@ -20,88 +18,26 @@ struct Done {
   std::atomic<bool> done = false;
 };
 
-BufferHandle Referenced(WGPUBuffer buffer) {
-  if (buffer != nullptr) wgpu.BufferAddRef(buffer);
-  return BufferHandle(buffer);
-}
-
 }  // namespace
-
-HeldCommand Hold(const Command& command) {
-  HeldCommand held{command, {}, {}};
-  if (const auto* copy = std::get_if<CopyCommand>(&command)) {
-    held.buffers[0] = Referenced(copy->from);
-    held.buffers[1] = Referenced(copy->to);
-  } else {
-    const auto& dispatch = std::get<DispatchCommand>(command);
-    wgpu.BindGroupAddRef(dispatch.group);
-    held.group = BindGroupHandle(dispatch.group);
-    held.buffers[0] = Referenced(dispatch.indirect);
-  }
-  return held;
-}
 
 Queue::Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending)
     : gpu_(gpu),
       gate_(gate),
       staging_(gpu, gate),
+      reads_(staging_),
       max_pending_(max_pending),
       uniform_step_(info.binding_alignment),
       timer_(gpu, info, max_pending),
-      submit_at_(std::min(kBurstStart, max_pending)) {
-  const WGPUBufferDescriptor descriptor{
-      nullptr, Str("params"), WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst, kUniformBytes, WGPU_FALSE};
+      recorder_(gpu, uniform_step_),
+      burst_(max_pending) {
+  const WGPUBufferDescriptor descriptor{nullptr, Str("params"),
+                                        WGPUBufferUsage_Uniform | WGPUBufferUsage_CopyDst,
+                                        Recorder::kUniformBytes, WGPU_FALSE};
   uniform_buffer_ = BufferHandle(wgpu.DeviceCreateBuffer(gpu.device.get(), &descriptor));
 }
 
-void Queue::EnsureEncoder() {
-  if (encoder_) return;
-  const WGPUCommandEncoderDescriptor descriptor{};
-  encoder_ = CommandEncoderHandle(wgpu.DeviceCreateCommandEncoder(gpu_.device.get(), &descriptor));
-}
-
-void Queue::OpenPass(const WGPUPassTimestampWrites* writes) {
-  EnsureEncoder();
-  if (pass_) return;
-  const WGPUComputePassDescriptor descriptor{nullptr, {}, writes};
-  pass_ = ComputePassHandle(wgpu.CommandEncoderBeginComputePass(encoder_.get(), &descriptor));
-  pipeline_ = nullptr;
-  group_ = nullptr;
-}
-
-void Queue::ClosePass() {
-  if (!pass_) return;
-  wgpu.ComputePassEncoderEnd(pass_.get());
-  pass_ = {};
-}
-
-uint32_t Queue::PushUniform(const FixedVec<uint8_t, 256>& params) {
-  const size_t at = CeilDiv<size_t>(uniforms_.size(), uniform_step_) * uniform_step_;
-  uniforms_.resize(at + CeilDiv<size_t>(params.size(), 16) * 16);
-  std::memcpy(uniforms_.data() + at, params.data(), params.size());
-  return static_cast<uint32_t>(at);
-}
-
-void Queue::EncodeDispatch(const DispatchCommand& c) {
-  WGPUComputePassEncoder pass = pass_.get();
-  if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->Get());
-  if (c.pipeline->recipe.uniform) {
-    const uint32_t offset = PushUniform(c.params);
-    wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 1, &offset);
-    group_ = nullptr;
-  } else {
-    if (group_ != c.group) wgpu.ComputePassEncoderSetBindGroup(pass, 0, c.group, 0, nullptr);
-    group_ = c.group;
-    if (!c.params.empty()) wgpu.ComputePassEncoderSetImmediates(pass, 0, c.params.data(), c.params.size());
-  }
-  pipeline_ = c.pipeline;
-  if (c.indirect != nullptr)
-    wgpu.ComputePassEncoderDispatchWorkgroupsIndirect(pass, c.indirect, c.indirect_offset);
-  else
-    wgpu.ComputePassEncoderDispatchWorkgroups(pass, c.grid[0], c.grid[1], c.grid[2]);
-}
-
 void Queue::Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings) {
+  ++issued_;
   const auto* dispatch = std::get_if<DispatchCommand>(&command);
   if (deferred_.empty() && (dispatch == nullptr || dispatch->pipeline->Ready()))
     return EncodeNow(command, label, timings);
@@ -117,33 +53,29 @@ void Queue::EncodeDeferred() {
 
 void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
                       const std::vector<Timings*>& timings) {
-  if (uniforms_.size() + 1024 > kUniformBytes) SubmitEncoded();
-  if (auto* copy = std::get_if<CopyCommand>(&command)) {
-    ClosePass();
-    EnsureEncoder();
-    wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), copy->from, copy->from_offset, copy->to,
-                                          copy->to_offset, copy->bytes);
+  if (recorder_.Full()) SubmitEncoded();
+  if (auto* copy = std::get_if<CopyCommand>(&command))
+    recorder_.Copy(*copy);
+  else if (label != nullptr && !timings.empty() && timer_.Available())
+    EncodeTimed(std::get<DispatchCommand>(command), *label, timings);
+  else
+    recorder_.Dispatch(std::get<DispatchCommand>(command));
+  if (burst_.Ends(recorder_.Count())) SubmitEncoded();
+}
+
+void Queue::EncodeTimed(const DispatchCommand& dispatch, const TimedDispatch& label,
+                        const std::vector<Timings*>& timings) {
+  if (timer_.NeedsOwnPass()) {
+    recorder_.ClosePass();
+    const WGPUPassTimestampWrites writes = timer_.PassWrites();
+    recorder_.Pass(&writes);
+    recorder_.Dispatch(dispatch);
+    recorder_.ClosePass();
+    timer_.Label(label, timings);
   } else {
-    const auto& dispatch = std::get<DispatchCommand>(command);
-    const bool timed = label != nullptr && !timings.empty() && timer_.Available();
-    if (timed && timer_.NeedsOwnPass()) {
-      ClosePass();
-      const WGPUPassTimestampWrites writes = timer_.PassWrites();
-      OpenPass(&writes);
-      EncodeDispatch(dispatch);
-      ClosePass();
-      timer_.Label(*label, timings);
-    } else {
-      OpenPass();
-      if (timed) timer_.Begin(pass_.get());
-      EncodeDispatch(dispatch);
-      if (timed) timer_.End(pass_.get(), *label, timings);
-    }
-  }
-  ++pending_;
-  if (pending_ >= submit_at_) {
-    SubmitEncoded();
-    submit_at_ = std::min(2 * submit_at_, max_pending_);
+    timer_.Begin(recorder_.Pass());
+    recorder_.Dispatch(dispatch);
+    timer_.End(recorder_.Pass(), label, timings);
   }
 }
 
@@ -153,53 +85,66 @@ void Queue::SubmitAll() {
 }
 
 void Queue::SubmitEncoded() {
-  if (!encoder_) return;
-  ClosePass();
-  timer_.Resolve(encoder_.get());
-  Encoded piece{CommandBufferHandle(wgpu.CommandEncoderFinish(encoder_.get(), nullptr)),
-                std::exchange(uniforms_, {})};
-  encoder_ = {};
-  pending_ = 0;
-  if (ahead_ != nullptr)
-    ahead_->push_back(std::move(piece));
-  else
-    SubmitNow(piece);
+  if (recorder_.Empty()) return;
+  timer_.Resolve(recorder_.BetweenPasses());
+  SubmitNow(recorder_.Finish());
 }
 
-void Queue::SubmitNow(const Encoded& piece) {
+void Queue::SubmitNow(const Encoded& piece, WGPUCommandBuffer then) {
   if (!piece.uniforms.empty())
     wgpu.QueueWriteBuffer(gpu_.queue.get(), uniform_buffer_.get(), 0, piece.uniforms.data(),
                           piece.uniforms.size());
-  const WGPUCommandBuffer raw = piece.commands.get();
-  wgpu.QueueSubmit(gpu_.queue.get(), 1, &raw);
+  const WGPUCommandBuffer both[] = {piece.commands.get(), then};
+  wgpu.QueueSubmit(gpu_.queue.get(), then == nullptr ? 1 : 2, both);
 }
 
-std::vector<Queue::Encoded> Queue::EncodeAhead(const std::function<void()>& encode) {
-  Flush();
+std::vector<Encoded> Queue::EncodeAhead(std::span<const HeldCommand> commands) const {
   std::vector<Encoded> pieces;
-  ahead_ = &pieces;
-  try {
-    encode();
-    Flush();
-  } catch (...) {
-    ahead_ = nullptr;
-    throw;
+  Recorder recorder(gpu_, uniform_step_);
+  Burst burst(max_pending_);
+  for (const HeldCommand& held : commands) {
+    if (recorder.Full()) pieces.push_back(recorder.Finish());
+    if (auto* copy = std::get_if<CopyCommand>(&held.command))
+      recorder.Copy(*copy);
+    else
+      recorder.Dispatch(std::get<DispatchCommand>(held.command));
+    if (burst.Ends(recorder.Count())) pieces.push_back(recorder.Finish());
   }
-  ahead_ = nullptr;
+  if (!recorder.Empty()) pieces.push_back(recorder.Finish());
   return pieces;
 }
 
-void Queue::Submit(std::vector<Encoded> pieces) {
+void Queue::SubmitRun(std::vector<Encoded> pieces) {
   SubmitAll();
-  for (const Encoded& piece : pieces) SubmitNow(piece);
+  if (pieces.empty()) return EndRun();
+  ++issued_;
+  Encoded copies;
+  if (reads_.EndRun()) {
+    reads_.Encode(recorder_.BetweenPasses());
+    copies = recorder_.Finish();
+  }
+  for (const Encoded& piece : pieces)
+    SubmitNow(piece, &piece == &pieces.back() ? copies.commands.get() : nullptr);
+  reads_.Map();
+  run_end_ = issued_;
+}
+
+void Queue::EndRun() {
+  if (!deferred_.empty()) EncodeDeferred();
+  const bool copies = run_end_ != issued_ && reads_.EndRun();
+  if (copies) reads_.Encode(recorder_.BetweenPasses());
+  Flush();
+  if (copies) reads_.Map();
+  run_end_ = issued_;
 }
 
 void Queue::Flush() {
   SubmitAll();
-  submit_at_ = std::min(kBurstStart, max_pending_);
+  burst_.Restart();
 }
 
 void Queue::WaitSubmitted() {
+  const uint64_t issued = issued_;
   Done done;
   const WGPUQueueWorkDoneCallbackInfo info{
       nullptr, WGPUCallbackMode_AllowSpontaneous,
@@ -212,15 +157,18 @@ void Queue::WaitSubmitted() {
   WaitAtGate(gpu_, gate_, wgpu.QueueOnSubmittedWorkDone(gpu_.queue.get(), info), done.done);
   Check(done.error.empty(), "The GPU did not finish its work: ", done.error);
   written_ = 0;
+  waited_ = std::max(waited_, issued);
 }
 
 void Queue::Wait() {
   Flush();
+  if (waited_ == issued_) return;
   WaitSubmitted();
 }
 
 void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes) {
   SubmitAll();
+  ++issued_;
   if (bytes > kLeastStaged) return staging_.Upload(to, offset, static_cast<const uint8_t*>(data), bytes);
   wgpu.QueueWriteBuffer(gpu_.queue.get(), to, offset, data, bytes);
   written_ += bytes;
@@ -228,13 +176,23 @@ void Queue::Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes
 }
 
 void Queue::Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes) {
+  const ReadAhead::Range range{from, offset, bytes};
+  if (gpu_.dawn && run_end_ == issued_) {
+    reads_.Note(range);
+    if (auto copied = reads_.Take(range)) return staging_.Fetch(*std::move(copied), data, bytes);
+  }
   Staging::Readback readback = staging_.Take(bytes);
   if (!deferred_.empty()) EncodeDeferred();
-  ClosePass();
-  EnsureEncoder();
-  wgpu.CommandEncoderCopyBufferToBuffer(encoder_.get(), from, offset, readback.buffer.get(), 0, bytes);
+  wgpu.CommandEncoderCopyBufferToBuffer(recorder_.BetweenPasses(), from, offset, readback.buffer.get(), 0,
+                                        bytes);
   Flush();
-  staging_.Fetch(std::move(readback), static_cast<uint8_t*>(data), bytes);
+  staging_.Map(readback, bytes);
+  staging_.Fetch(std::move(readback), data, bytes);
+}
+
+void Queue::Trim() {
+  reads_.Clear();
+  staging_.Trim();
 }
 
 }  // namespace daybreak

@@ -2,54 +2,20 @@
 // it.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <optional>
-#include <variant>
+#include <span>
 #include <vector>
 
 #include "gpu/memory.h"
-#include "gpu/pipelines.h"
+#include "gpu/readahead.h"
+#include "gpu/recorder.h"
 #include "gpu/staging.h"
 #include "gpu/timer.h"
 
 namespace daybreak {
 
-// One dispatch, resolved and ready to be encoded any number of times.
-struct DispatchCommand {
-  const Pipeline* pipeline = nullptr;
-  WGPUBindGroup group = nullptr;
-  FixedVec<uint8_t, 256> params;
-  uint32_t grid[3] = {};
-  WGPUBuffer indirect = nullptr;  // replaces `grid`
-  uint64_t indirect_offset = 0;
-};
-
-// Offsets and bytes are multiples of 4.
-struct CopyCommand {
-  WGPUBuffer from = nullptr, to = nullptr;
-  uint64_t from_offset = 0, to_offset = 0, bytes = 0;
-};
-
-using Command = std::variant<DispatchCommand, CopyCommand>;
-
-// A command with references to what it names.
-struct HeldCommand {
-  Command command;
-  BindGroupHandle group;
-  BufferHandle buffers[2];
-};
-HeldCommand Hold(const Command& command);
-
 class Queue {
  public:
-  // Commands that were encoded before they are submitted, and the parameters that they find in
-  // UniformBuffer().
-  struct Encoded {
-    CommandBufferHandle commands;
-    std::vector<uint8_t> uniforms;
-  };
-
   // `max_pending`: commands in one submit. The gate is the device's lock: Wait, Write and Read open it while
   // they wait for the GPU or copy.
   Queue(const Gpu& gpu, Gate& gate, const DeviceInfo& info, uint32_t max_pending);
@@ -57,14 +23,14 @@ class Queue {
   // A command whose pipeline is still compiling waits, with all that follow it, until the next submit at the
   // latest. `label` is needed only when `timings` is not empty: then they collect the dispatch's time.
   void Encode(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
-  // Submits what is encoded. The next burst of commands starts with a short submit, so that the GPU begins
-  // early, and goes on with longer ones, each encoded while the last is computed.
-  void Flush();
-  // Encodes what `encode` gives to Encode, in as many pieces as it takes submits, for Submit to hand to the
-  // GPU later. Dispatches are not timed.
-  std::vector<Encoded> EncodeAhead(const std::function<void()>& encode);
-  void Submit(std::vector<Encoded> pieces);
-  // Flushes and waits for the GPU. Others may use the queue meanwhile.
+  // Submits what is encoded, with copies of what the caller is likely to read next.
+  void EndRun();
+  // A run that EncodeAhead encoded, with its end.
+  void SubmitRun(std::vector<Encoded> pieces);
+  // Encodes the commands in as many pieces as it takes submits. Dispatches are not timed. Leaves the queue
+  // alone: another thread may use it meanwhile, where the implementation takes calls from several.
+  std::vector<Encoded> EncodeAhead(std::span<const HeldCommand> commands) const;
+  // Submits what is encoded and waits for the GPU. Others may use the queue meanwhile.
   void Wait();
   // Hands out the timings of what the GPU has done.
   void Collect() { timer_.Collect(); }
@@ -75,7 +41,7 @@ class Queue {
   void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);
   void Read(WGPUBuffer from, uint64_t offset, void* data, size_t bytes);
   // Drops memory for transfers that is not in use.
-  void Trim() { staging_.Trim(); }
+  void Trim();
 
   // The buffer that holds parameters above the immediate limit; bound with a dynamic offset.
   WGPUBuffer UniformBuffer() const { return uniform_buffer_.get(); }
@@ -87,35 +53,34 @@ class Queue {
     std::vector<Timings*> timings;
   };
   void EncodeNow(const Command& command, const TimedDispatch* label, const std::vector<Timings*>& timings);
+  void EncodeTimed(const DispatchCommand& dispatch, const TimedDispatch& label,
+                   const std::vector<Timings*>& timings);
   void EncodeDeferred();
-  void EnsureEncoder();
-  void OpenPass(const WGPUPassTimestampWrites* writes = nullptr);
-  void ClosePass();
-  void EncodeDispatch(const DispatchCommand& command);
-  uint32_t PushUniform(const FixedVec<uint8_t, 256>& params);
   void SubmitEncoded();
-  void SubmitNow(const Encoded& piece);
+  // `then` (may be null) goes with it.
+  void SubmitNow(const Encoded& piece, WGPUCommandBuffer then = nullptr);
+  void Flush();
   void SubmitAll();
   void WaitSubmitted();
 
   const Gpu& gpu_;
   Gate& gate_;
   Staging staging_;
+  ReadAhead reads_;
   const uint32_t max_pending_;
   const uint32_t uniform_step_;
   Timer timer_;
-  CommandEncoderHandle encoder_;
-  ComputePassHandle pass_;
+  Recorder recorder_;
+  Burst burst_;
   std::vector<Deferred> deferred_;
-  std::vector<Encoded>* ahead_ = nullptr;  // receives what would be submitted
-  uint32_t pending_ = 0;                   // commands in the open encoder
-  uint32_t submit_at_;                     // commands
-  const Pipeline* pipeline_ = nullptr;     // set in the open pass
-  WGPUBindGroup group_ = nullptr;
 
-  BufferHandle uniform_buffer_;
-  std::vector<uint8_t> uniforms_;  // written in front of each submit, so that one buffer serves all
-  uint64_t written_ = 0;           // bytes since the last wait; bounds the implementation's staging memory
+  BufferHandle uniform_buffer_;  // written in front of each submit, so that one buffer serves all
+  uint64_t written_ = 0;         // bytes since the last wait; bounds the implementation's staging memory
+
+  // Commands and writes that change the GPU's memory, counted.
+  uint64_t issued_ = 0;
+  uint64_t waited_ = 0;   // of them known to be done
+  uint64_t run_end_ = 0;  // of them issued when the last run ended
 };
 
 }  // namespace daybreak

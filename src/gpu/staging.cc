@@ -30,7 +30,7 @@ Staging::~Staging() {
     if (!slot->mapping.done) gpu_.Wait(slot->future, slot->mapping.done);
 }
 
-WGPUFuture Staging::Map(WGPUBuffer buffer, WGPUMapMode mode, size_t bytes, Mapping& mapping) {
+WGPUFuture Staging::MapBuffer(WGPUBuffer buffer, WGPUMapMode mode, size_t bytes, Mapping& mapping) {
   mapping.done = false;
   const WGPUBufferMapCallbackInfo info{
       nullptr, WGPUCallbackMode_AllowSpontaneous,
@@ -79,7 +79,7 @@ void Staging::SubmitCopy(Slot& slot, WGPUBuffer to, uint64_t offset, size_t byte
   const CommandBufferHandle commands(wgpu.CommandEncoderFinish(encoder.get(), nullptr));
   const WGPUCommandBuffer raw = commands.get();
   wgpu.QueueSubmit(gpu_.queue.get(), 1, &raw);
-  slot.future = Map(slot.buffer.get(), WGPUMapMode_Write, kChunk, slot.mapping);
+  slot.future = MapBuffer(slot.buffer.get(), WGPUMapMode_Write, kChunk, slot.mapping);
   slot.taken = false;
 }
 
@@ -105,21 +105,40 @@ Staging::Readback Staging::Take(uint64_t bytes) {
     return taken;
   }
   const uint64_t size = std::bit_ceil(std::max(bytes, kLeastReadback));
-  return {MakeBuffer(gpu_, "readback", WGPUBufferUsage_MapRead | WGPUBufferUsage_CopyDst, size, false), size};
+  Readback made;
+  made.buffer = MakeBuffer(gpu_, "readback", WGPUBufferUsage_MapRead | WGPUBufferUsage_CopyDst, size, false);
+  made.bytes = size;
+  return made;
+}
+
+void Staging::Map(Readback& readback, size_t bytes) {
+  readback.mapping = std::make_unique<Mapping>();
+  readback.future = MapBuffer(readback.buffer.get(), WGPUMapMode_Read, bytes, *readback.mapping);
 }
 
 void Staging::Fetch(Readback readback, void* data, size_t bytes) {
-  Mapping mapping;
-  const WGPUFuture future = Map(readback.buffer.get(), WGPUMapMode_Read, bytes, mapping);
-  WaitAtGate(gpu_, gate_, future, mapping.done);
-  Check(mapping.error.empty(), "Reading from the GPU failed: ", mapping.error);
+  WaitAtGate(gpu_, gate_, readback.future, readback.mapping->done);
+  Check(readback.mapping->error.empty(), "Reading from the GPU failed: ", readback.mapping->error);
   const void* mapped = wgpu.BufferGetConstMappedRange(readback.buffer.get(), 0, bytes);
   {
     const OpenGate open(gate_);
     std::memcpy(data, mapped, bytes);
   }
   wgpu.BufferUnmap(readback.buffer.get());
-  // Ascending, so that Take finds the smallest that fits; the smallest goes first.
+  Keep(std::move(readback));
+}
+
+void Staging::Return(Readback readback) {
+  if (readback.mapping) {
+    wgpu.BufferUnmap(readback.buffer.get());  // ends a mapping that is on its way, too
+    gpu_.Wait(readback.future, readback.mapping->done);
+  }
+  Keep(std::move(readback));
+}
+
+// Ascending, so that Take finds the smallest that fits; the smallest goes first.
+void Staging::Keep(Readback readback) {
+  readback.mapping = nullptr;
   const auto smaller = [](const Readback& a, const Readback& b) { return a.bytes < b.bytes; };
   readbacks_.insert(std::upper_bound(readbacks_.begin(), readbacks_.end(), readback, smaller),
                     std::move(readback));

@@ -24,24 +24,32 @@ class Staging {
   // Offset and size are multiples of 4.
   void Upload(WGPUBuffer to, uint64_t offset, const uint8_t* data, size_t bytes);
 
-  // A buffer that the GPU writes and the CPU reads. One goes from Take to Give; between them it is the
-  // caller's alone.
-  struct Readback {
-    BufferHandle buffer;
-    uint64_t bytes = 0;
-  };
-  Readback Take(uint64_t bytes);
-  // Waits for the GPU, copies the first bytes out, and gives the buffer back.
-  void Fetch(Readback readback, void* data, size_t bytes);
-
-  // Drops what is not in use.
-  void Trim();
-
  private:
   struct Mapping {
     std::string error;
     std::atomic<bool> done = true;
   };
+
+ public:
+  // A buffer that the GPU writes and the CPU reads. From Take to Fetch or Return it is the caller's alone.
+  struct Readback {
+    BufferHandle buffer;
+    uint64_t bytes = 0;
+    std::unique_ptr<Mapping> mapping;  // once it is asked for
+    WGPUFuture future{};
+  };
+  Readback Take(uint64_t bytes);
+  // Asks for the first bytes as soon as the GPU is done with what is submitted.
+  void Map(Readback& readback, size_t bytes);
+  // Waits for a Readback that is mapped, or on its way to it, copies the first bytes out, and takes it back.
+  void Fetch(Readback readback, void* data, size_t bytes);
+  // Takes it back, mapped or not.
+  void Return(Readback readback);
+
+  // Drops what is not in use.
+  void Trim();
+
+ private:
   struct Slot {
     BufferHandle buffer;
     Mapping mapping;  // of the buffer for writing; done at the start
@@ -50,7 +58,8 @@ class Staging {
   };
   Slot& TakeSlot();
   void SubmitCopy(Slot& slot, WGPUBuffer to, uint64_t offset, size_t bytes);
-  WGPUFuture Map(WGPUBuffer buffer, WGPUMapMode mode, size_t bytes, Mapping& mapping);
+  WGPUFuture MapBuffer(WGPUBuffer buffer, WGPUMapMode mode, size_t bytes, Mapping& mapping);
+  void Keep(Readback readback);
 
   const Gpu& gpu_;
   Gate& gate_;
