@@ -2,6 +2,8 @@
 // it.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <vector>
@@ -62,6 +64,7 @@ class Queue {
   void Flush();
   void SubmitAll();
   void WaitSubmitted();
+  void ComparePaces(std::chrono::steady_clock::time_point wait_began);
 
   const Gpu& gpu_;
   Gate& gate_;
@@ -72,6 +75,10 @@ class Queue {
   Timer timer_;
   Recorder recorder_;
   Burst burst_;
+  // Of the last replay; the other thread that encodes ahead looks at it.
+  std::atomic<bool> gpu_is_slower_ = false;
+  std::optional<std::chrono::steady_clock::time_point> replay_began_;  // until it is waited for
+  std::chrono::nanoseconds replay_submitting_{0};
   std::vector<Deferred> deferred_;
 
   BufferHandle uniform_buffer_;  // written in front of each submit, so that one buffer serves all

@@ -36,22 +36,25 @@ struct HeldCommand {
 };
 HeldCommand Hold(const Command& command);
 
-// The sizes of submits. The first of a burst of commands is short, so that the GPU begins early; each of the
-// next is twice as long, and encoded while the last is computed.
+// The sizes of submits. The first of a burst of commands is short, so that the GPU begins early; the others
+// are longer by a factor, and each is submitted while the last is computed.
 class Burst {
  public:
-  explicit Burst(uint32_t most) : most_(most) { Restart(); }
-  void Restart() { size_ = std::min(kStart, most_); }
+  struct Shape {
+    uint32_t first, factor, most;  // commands, and what each submit has more than the last
+  };
+  explicit Burst(const Shape& shape) : shape_(shape) { Restart(); }
+  void Restart() { size_ = std::min(shape_.first, shape_.most); }
   // Whether so many commands make a submit.
   bool Ends(uint32_t commands) {
     if (commands < size_) return false;
-    size_ = std::min(2 * size_, most_);
+    size_ = std::min(shape_.factor * size_, shape_.most);
     return true;
   }
 
  private:
-  static constexpr uint32_t kStart = 4;
-  uint32_t most_, size_ = 0;
+  Shape shape_;
+  uint32_t size_ = 0;
 };
 
 // A command buffer, and the parameters that it finds in the buffer for uniforms.
