@@ -44,6 +44,7 @@ const Tensor* DevicePlan::Scratch(DType type, const Shape& shape) {
   Tensor& slot = scratch_count_ < scratch_.size() ? scratch_[scratch_count_] : more_scratch_[scratch_count_];
   slot = Allocate(type, shape, MemoryKind::kScratch);
   ++scratch_count_;
+  if (memo_ != nullptr) memo_->AddMade(true, 0, slot);
   return &slot;
 }
 
@@ -53,11 +54,12 @@ void DevicePlan::Run(const Dispatch& dispatch) {
     tag.problem = scope->problem().c_str();
     tag.variant = scope->applied().c_str();
   }
-  device_.Issue(dispatch, tag);
+  device_.Issue(dispatch, tag, memo_ ? &memo_->Commands() : nullptr);
 }
 
 void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset,
                       size_t to_offset) {
+  only_dispatches_ = false;
   if (bytes == 0) return;
   const size_t from_bytes = from->bytes(), to_bytes = to->bytes();
   Check(from_offset <= from_bytes && bytes <= from_bytes - from_offset && to_offset <= to_bytes &&
@@ -84,6 +86,7 @@ void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t
 }
 
 void DevicePlan::Put(const void* from, void* to, size_t bytes) {
+  only_dispatches_ = false;
   if (!Capturing()) return device_.Upload(from, to, bytes);
   // Kept as long as the recording: a replay copies from it.
   std::vector<void*>& constants = node_.session->constants;
@@ -97,6 +100,7 @@ void DevicePlan::Put(const void* from, void* to, size_t bytes) {
 void RunPlan::Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu) {
   const bool on_device = bytes == 0 ? !on_cpu : device_.Owns(data);
   if (on_cpu && on_device) {
+    only_dispatches_ = false;
     fetched_.emplace_back(bytes);
     device_.Download(data, fetched_.back().data(), bytes);
     data = fetched_.back().data();
@@ -165,6 +169,7 @@ const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
     tensor.host_out = mirrors_.back().first.data();
   }
   entry.known = true;
+  if (memo_ != nullptr) memo_->AddMade(false, i, tensor);
   return &tensor;
 }
 
@@ -172,6 +177,7 @@ void RunNode(NodeFacts& node, OrtKernelContext* context) {
   const auto where = [&] { return Join("While running ", node.row->name, " node '", node.name, "': "); };
   try {
     RunPlan plan(node, context);
+    if (plan.Again()) return;
     node.row->plan(plan);
     plan.Finish();
   } catch (const OrtError& e) {
@@ -181,7 +187,41 @@ void RunNode(NodeFacts& node, OrtKernelContext* context) {
   }
 }
 
+bool RunPlan::Again() {
+  const RunContext& run = node_.session->run;
+  const Tuning& tuning = node_.session->tuning;
+  if (run.recording || !run.timings.empty() || tuning.noting || !tuning.wanted.empty()) return false;
+  Memo& memo = node_.memo;
+  if (!memo.Worthwhile()) return false;
+  bool same = memo.Known(), made = false;
+  for (const Memo::Value& in : memo.In()) same = same && in.Is(In(in.index));
+  same = same && only_dispatches_;
+  for (const Memo::Value& value : memo.Made()) {
+    if (!same) break;
+    made = true;
+    const Shape& shape = value.tensor.shape;
+    same = value.Is(value.scratch ? Scratch(value.tensor.type, shape) : Out(value.index, shape));
+  }
+  if (same && device_.IssueAgain(memo.Commands())) {
+    memo.Hit();
+    return true;
+  }
+  memo.Begin();
+  if (!made) memo_ = &memo;  // else the order is lost in which the plan makes its tensors
+  return false;
+}
+
+void RunPlan::Remember() {
+  if (!only_dispatches_ || !in_.more.empty() || !mirrors_.empty()) memo_->Spoil();
+  for (size_t i = 0; i < in_.first.size(); ++i) {
+    const Entry& entry = in_.first[i];
+    if (entry.known) memo_->AddIn(i, entry.present ? &entry.tensor : nullptr);
+  }
+  memo_->End();
+}
+
 void RunPlan::Finish() {
+  if (memo_ != nullptr) Remember();
   for (const auto& [bytes, target] : mirrors_)
     if (!bytes.empty()) Put(bytes.data(), target, bytes.size());
 }

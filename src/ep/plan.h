@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/op.h"
+#include "ep/memo.h"
 #include "ep/session.h"
 
 namespace daybreak {
@@ -23,6 +24,7 @@ struct NodeFacts {
   bool mirror = false;             // and those are brought to the device afterwards
   std::vector<DType> out_types;    // by output; kUndefined where the model omits the output
   std::map<size_t, Tensor> packed;  // what prepacking made, by input
+  Memo memo;
 };
 
 // What plans over a context and over a weight have in common.
@@ -51,6 +53,8 @@ class DevicePlan : public Plan {
 
   NodeFacts& node_;
   daybreak::Device& device_;
+  Memo* memo_ = nullptr;  // receives what the plan does
+  bool only_dispatches_ = true;
 
  private:
   std::array<Tensor, 6> scratch_;
@@ -69,6 +73,9 @@ class RunPlan final : public DevicePlan {
   size_t OutCount() override { return node_.out_types.size(); }
   const Tensor* Persistent(DType, const Shape&) override;
   const Tensor* Packed(size_t i) override;
+  // Issues what an earlier plan of the node issued, if this one is given the same. Otherwise the plan has to
+  // follow.
+  bool Again();
   // Brings outputs that the row writes on the CPU to the device where the node mirrors them.
   void Finish();
 
@@ -84,6 +91,7 @@ class RunPlan final : public DevicePlan {
     std::array<Entry, N> first;
     std::map<size_t, Entry> more;
   };
+  void Remember();
   bool ReadInput(size_t i, Tensor& tensor);
   void Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu);
 

@@ -66,6 +66,10 @@ std::string TuningKey(const std::string& cache_key) { return cache_key + "|tunin
 
 }  // namespace
 
+Issued::Issued() : list_(std::make_unique<IssuedList>()) {}
+Issued::~Issued() = default;
+void Issued::Clear() { list_->dispatches.clear(); }
+
 void DeviceHealth::Set(const std::string& error, bool lost) {
   std::lock_guard lock(mutex_);
   if (error_.empty() || lost) error_ = error;
@@ -189,14 +193,13 @@ Segments DeviceImpl::RangesOf(const Dispatch& d, BoundRanges& ranges) {
   return segments;
 }
 
-DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
-  DispatchCommand command;
-  BoundRanges ranges;
-  const Segments segments = RangesOf(d, ranges);
+Resolved DeviceImpl::ResolveDispatch(const Dispatch& d) {
+  Resolved resolved;
+  DispatchCommand& command = resolved.command;
+  const Segments segments = RangesOf(d, resolved.ranges);
   const RunContext* run = Run();
   const Pipeline& pipeline = pipelines_.Get(d, segments, run ? run->model : 0);
   command.pipeline = &pipeline;
-  command.group = groups_.Get(pipeline, ranges, queue_.UniformBuffer());
   command.params.resize(pipeline.recipe.param_bytes);
   WriteParams(d, command.params.data());
   if (d.indirect != nullptr) {
@@ -206,14 +209,37 @@ DispatchCommand DeviceImpl::CommandOf(const Dispatch& d) {
   } else {
     FoldGrid(d, command.grid);
   }
+  return resolved;
+}
+
+DispatchCommand DeviceImpl::CommandOf(const Resolved& resolved) {
+  DispatchCommand command = resolved.command;
+  command.group = groups_.Get(*command.pipeline, resolved.ranges, queue_.UniformBuffer());
   return command;
 }
 
-void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag) {
+void DeviceImpl::Issue(const Dispatch& d, const NodeTag& tag, Issued* issued) {
   if (IsEmpty(d)) return;
   std::lock_guard lock(gate_);
   support_->health.Check();
-  Do(CommandOf(d), &d, tag);
+  const Resolved resolved = ResolveDispatch(d);
+  Do(CommandOf(resolved), &d, tag);
+  if (issued == nullptr) return;
+  IssuedList& list = *issued->list_;
+  if (list.dispatches.empty()) list.destroyed = pool_.Destroyed();
+  list.dispatches.push_back(resolved);
+}
+
+bool DeviceImpl::IssueAgain(const Issued& issued) {
+  const RunContext* run = Run();
+  if (run != nullptr && (run->recording != nullptr || !run->timings.empty())) return false;
+  const IssuedList& list = *issued.list_;
+  if (list.dispatches.empty()) return true;
+  std::lock_guard lock(gate_);
+  support_->health.Check();
+  if (list.destroyed != pool_.Destroyed()) return false;
+  for (const Resolved& resolved : list.dispatches) encoder_.Encode(CommandOf(resolved));
+  return true;
 }
 
 void DeviceImpl::Do(const Command& command, const Dispatch* d, const NodeTag& tag) {

@@ -70,6 +70,21 @@ class Timings {
   std::vector<TimedDispatch> events_;
 };
 
+struct IssuedList;
+
+// Dispatches as a device resolved them, to be issued again without a look at their tensors.
+class Issued {
+ public:
+  Issued();
+  ~Issued();
+  Issued(const Issued&) = delete;
+  void Clear();
+
+ private:
+  friend class DeviceImpl;
+  std::unique_ptr<IssuedList> list_;
+};
+
 // Commands of one run, to be replayed, and the memory that they use. Freed with the last reference.
 class Recording;
 
@@ -105,7 +120,11 @@ class Device {
   virtual void Copy(const void* from, void* to, size_t bytes) = 0;
 
   // --- Work.
-  virtual void Issue(const Dispatch& dispatch, const NodeTag& tag) = 0;
+  // Adds to `issued`, unless it is null, what the dispatch came to.
+  virtual void Issue(const Dispatch& dispatch, const NodeTag& tag, Issued* issued = nullptr) = 0;
+  // Issues what was added, in its order. False, with nothing done, when memory has been destroyed since, or
+  // in a run that is recorded or timed.
+  virtual bool IssueAgain(const Issued& issued) = 0;
   // Hands what is encoded to the GPU without waiting: the end of a run. What the caller reads after every run
   // is copied with it from then on.
   virtual void Flush() = 0;

@@ -43,6 +43,17 @@ struct DeviceSupport {
   const std::string cache_key;  // of what this device may use of it
 };
 
+// A dispatch whose pipeline and buffers are known.
+struct Resolved {
+  DispatchCommand command;  // without its bind group
+  BoundRanges ranges;
+};
+
+struct IssuedList {
+  std::vector<Resolved> dispatches;
+  uint64_t destroyed = 0;  // buffers, when the first was resolved
+};
+
 class DeviceImpl final : public Device, public std::enable_shared_from_this<DeviceImpl> {
  public:
   DeviceImpl(Gpu gpu, DeviceInfo info, DeviceOptions options, std::unique_ptr<DeviceSupport> support);
@@ -61,7 +72,8 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void Upload(const void* host, void* device, size_t bytes) override;
   void Download(const void* device, void* host, size_t bytes) override;
   void Copy(const void* from, void* to, size_t bytes) override;
-  void Issue(const Dispatch& dispatch, const NodeTag& tag) override;
+  void Issue(const Dispatch& dispatch, const NodeTag& tag, Issued* issued) override;
+  bool IssueAgain(const Issued& issued) override;
   void Flush() override;
   void Wait() override;
   void SetRunContext(RunContext* context) override;
@@ -79,7 +91,8 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   // Adds the ranges of a binding: one, or one for each of its segments, whose number it returns.
   uint32_t AddRanges(const Dispatch& dispatch, const Bind& bind, BoundRanges& ranges);
   Segments RangesOf(const Dispatch& dispatch, BoundRanges& ranges);
-  DispatchCommand CommandOf(const Dispatch& dispatch);
+  Resolved ResolveDispatch(const Dispatch& dispatch);
+  DispatchCommand CommandOf(const Resolved& resolved);
   void Do(const Command& command, const Dispatch* dispatch, const NodeTag& tag);
   // In order with the commands, any number of bytes.
   void Write(WGPUBuffer to, uint64_t offset, const void* data, size_t bytes);

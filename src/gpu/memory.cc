@@ -208,6 +208,7 @@ Buffer& BufferPool::Create(uint64_t capacity) {
 
 void BufferPool::Destroy(Buffer* buffer) {
   destroyed_(*buffer);
+  ++destroyed_count_;
   addresses_.Remove(*buffer);
   stats_.reserved -= buffer->capacity;
   // Commands that are encoded or in flight keep the memory: only the reference goes, never wgpuBufferDestroy.

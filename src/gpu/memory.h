@@ -65,6 +65,8 @@ class BufferPool {
   void Disown(const void* owner);
   void Trim(uint64_t keep_bytes);
   MemoryStats Stats() const;
+  // Buffers that were destroyed so far.
+  uint64_t Destroyed() const { return destroyed_count_; }
   const AddressSpace& Addresses() const { return addresses_; }
 
  private:
@@ -86,6 +88,7 @@ class BufferPool {
   uint64_t free_bytes_ = 0;   // of the common list
   uint64_t tensor_peak_ = 0;  // most bytes in use that are not weights
   uint64_t next_id_ = 1;
+  uint64_t destroyed_count_ = 0;
 };
 
 }  // namespace daybreak
