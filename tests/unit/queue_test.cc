@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "gpu_fixture.h"
+#include "submit_spy.h"
 
 namespace daybreak {
 namespace {
@@ -152,6 +153,32 @@ TEST_F(Queue, RecordedCommandsRunWhenReplayedOnly) {
     device_->Upload(values.data(), x.device.address, x.bytes());
     device_->Replay(*run.recording, {});
     EXPECT_EQ(Download<float>(y), (std::vector<float>{10 * v, 10 * v}));
+  }
+}
+
+TEST_F(Queue, LongRecordingsAreReplayedInSubmitsOfAnySize) {
+  constexpr int kPairs = 100;
+  const Tensor x = Make(DType::kF32, {100000}), y = Make(DType::kF32, {100000});
+  RunContext run{.recording = device_->NewRecording()};
+  device_->SetRunContext(&run);
+  for (int i = 0; i < kPairs; ++i) {
+    Scale(x, y, 2);
+    Scale(y, x, i % 2 ? 1 : 0.25f);
+  }
+  device_->SetRunContext(nullptr);
+  const SubmitSpy spy;
+  std::vector<int> submits;
+  for (int i = 1; i <= 5; ++i) {
+    const std::vector<float> values(100000, static_cast<float>(i));
+    device_->Upload(values.data(), x.device.address, x.bytes());
+    SubmitSpy::Take();
+    device_->Replay(*run.recording, {});
+    submits.push_back(SubmitSpy::Take());
+    device_->Wait();
+    EXPECT_EQ(Download<float>(x), values) << i;
+  }
+  if (device_->Info().software) {
+    EXPECT_LT(submits.back(), submits.front()) << "the GPU is the slower one";
   }
 }
 

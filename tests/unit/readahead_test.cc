@@ -1,15 +1,13 @@
 // Reads that are foreseen: they need no submit of their own, and never give old bytes.
 #include <atomic>
+#include <optional>
 #include <thread>
 
-#include "gpu/api.h"
 #include "gpu_fixture.h"
+#include "submit_spy.h"
 
 namespace daybreak {
 namespace {
-
-thread_local int submits;  // of this thread
-WGPUProcQueueSubmit submit;
 
 class ReadAhead : public GpuTest {
  protected:
@@ -17,16 +15,9 @@ class ReadAhead : public GpuTest {
     GpuTest::SetUp();
     if (IsSkipped()) return;
     if (WebGpu::Load().Implementation() != "Dawn") GTEST_SKIP() << "reads are foreseen with Dawn";
-    submit = wgpu.QueueSubmit;
-    wgpu.QueueSubmit = [](WGPUQueue queue, size_t count, const WGPUCommandBuffer* commands) {
-      ++submits;
-      submit(queue, count, commands);
-    };
+    spy_.emplace();
     x_ = Make(DType::kF32, {300});
     y_ = Make(DType::kF32, {300});
-  }
-  void TearDown() override {
-    if (submit != nullptr) wgpu.QueueSubmit = submit;
   }
 
   static std::vector<float> Values(float first) {
@@ -46,8 +37,10 @@ class ReadAhead : public GpuTest {
   }
   // Whether y has the values from `first` on; counts what this thread submits to find out.
   bool Reads(float first) {
-    submits = 0;
-    return Download<float>(y_) == Values(first);
+    SubmitSpy::Take();
+    const bool right = Download<float>(y_) == Values(first);
+    submits_ = SubmitSpy::Take();
+    return right;
   }
   // Runs until reads of y are foreseen.
   void Repeat() {
@@ -55,21 +48,23 @@ class ReadAhead : public GpuTest {
       Run(static_cast<float>(i));
       EXPECT_TRUE(Reads(static_cast<float>(i)));
     }
-    EXPECT_EQ(submits, 0);
+    EXPECT_EQ(submits_, 0);
   }
 
+  std::optional<SubmitSpy> spy_;
   Tensor x_, y_;
+  int submits_ = 0;
 };
 
 TEST_F(ReadAhead, WhatIsReadAfterEveryRunIsOnItsWay) {
   for (int i = 0; i < 6; ++i) {
     Run(static_cast<float>(i));
     EXPECT_TRUE(Reads(static_cast<float>(i))) << i;
-    EXPECT_EQ(submits, i < 2 ? 1 : 0) << i;
+    EXPECT_EQ(submits_, i < 2 ? 1 : 0) << i;
     if (i % 2 != 0) device_->Wait();
   }
   EXPECT_TRUE(Reads(5)) << "the second time";
-  EXPECT_EQ(submits, 1);
+  EXPECT_EQ(submits_, 1);
 }
 
 TEST_F(ReadAhead, WhatIsNotReadIsForgotten) {
@@ -77,7 +72,7 @@ TEST_F(ReadAhead, WhatIsNotReadIsForgotten) {
   Run(10);
   Run(11);
   EXPECT_TRUE(Reads(11));
-  EXPECT_EQ(submits, 1);
+  EXPECT_EQ(submits_, 1);
 }
 
 TEST_F(ReadAhead, CommandsAfterTheRunAreSeen) {
@@ -106,7 +101,7 @@ TEST_F(ReadAhead, OtherBytesAreReadAsEver) {
   EXPECT_EQ(some.back(), 173);
   EXPECT_EQ(Download<float>(x_), Values(10));
   EXPECT_TRUE(Reads(10));
-  EXPECT_EQ(submits, 0);
+  EXPECT_EQ(submits_, 0);
 }
 
 TEST_F(ReadAhead, ReplaysBringTheirResultsAlong) {
@@ -119,7 +114,7 @@ TEST_F(ReadAhead, ReplaysBringTheirResultsAlong) {
     device_->Replay(*run.recording, {});
     if (i == 4) Put(y_, 100);
     EXPECT_TRUE(Reads(i == 4 ? 100 : static_cast<float>(i))) << i;
-    EXPECT_EQ(submits, i < 2 || i > 3 ? 1 : 0) << i;
+    EXPECT_EQ(submits_, i < 2 || i > 3 ? 1 : 0) << i;
   }
 }
 
