@@ -129,7 +129,7 @@ void DeviceImpl::Free(void* address) noexcept {
 void DeviceImpl::Trim(uint64_t keep_bytes) {
   std::lock_guard lock(gate_);
   pool_.Trim(keep_bytes);
-  queue_.Trim();
+  encoder_.Idle().Trim();
 }
 
 MemoryStats DeviceImpl::Memory() const {

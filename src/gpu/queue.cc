@@ -139,7 +139,7 @@ void Queue::SubmitRun(std::vector<Encoded> pieces) {
   }
   SubmitNow(pieces.back(), copies.commands.get());
   reads_.Map();
-  run_end_ = issued_;
+  run_end_ = issued_.load();
   replay_began_ = began;
   replay_submitting_ = Clock::now() - began;
 }
@@ -157,7 +157,7 @@ void Queue::EndRun() {
   if (copies) reads_.Encode(recorder_.BetweenPasses());
   Flush();
   if (copies) reads_.Map();
-  run_end_ = issued_;
+  run_end_ = issued_.load();
 }
 
 void Queue::Flush() {

@@ -84,10 +84,11 @@ class Queue {
   BufferHandle uniform_buffer_;  // written in front of each submit, so that one buffer serves all
   uint64_t written_ = 0;         // bytes since the last wait; bounds the implementation's staging memory
 
-  // Commands and writes that change the GPU's memory, counted.
-  uint64_t issued_ = 0;
-  uint64_t waited_ = 0;   // of them known to be done
-  uint64_t run_end_ = 0;  // of them issued when the last run ended
+  // Commands and writes that change the GPU's memory, counted. A thread that has waited with the gate open
+  // looks at them while the encoder's thread goes on.
+  std::atomic<uint64_t> issued_ = 0;
+  uint64_t waited_ = 0;                // of them known to be done
+  std::atomic<uint64_t> run_end_ = 0;  // of them issued when the last run ended
 };
 
 }  // namespace daybreak

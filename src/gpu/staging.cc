@@ -97,6 +97,7 @@ void Staging::Upload(WGPUBuffer to, uint64_t offset, const uint8_t* data, size_t
 }
 
 Staging::Readback Staging::Take(uint64_t bytes) {
+  std::lock_guard lock(readbacks_mutex_);
   const auto fits = [&](const Readback& r) { return r.bytes >= bytes; };
   const auto found = std::find_if(readbacks_.begin(), readbacks_.end(), fits);
   if (found != readbacks_.end()) {
@@ -139,6 +140,7 @@ void Staging::Return(Readback readback) {
 // Ascending, so that Take finds the smallest that fits; the smallest goes first.
 void Staging::Keep(Readback readback) {
   readback.mapping = nullptr;
+  std::lock_guard lock(readbacks_mutex_);
   const auto smaller = [](const Readback& a, const Readback& b) { return a.bytes < b.bytes; };
   readbacks_.insert(std::upper_bound(readbacks_.begin(), readbacks_.end(), readback, smaller),
                     std::move(readback));
@@ -147,6 +149,7 @@ void Staging::Keep(Readback readback) {
 
 void Staging::Trim() {
   std::erase_if(slots_, [](const auto& slot) { return !slot->taken && slot->mapping.done; });
+  std::lock_guard lock(readbacks_mutex_);
   readbacks_.clear();
 }
 

@@ -1,9 +1,10 @@
 // Memory that the CPU and the GPU share on the way of a transfer: a few buffers, used again and again,
 // however much is transferred. Guarded by the device's gate, which is open while bytes are copied and while
-// the GPU is waited for.
+// the GPU is waited for; Take, Map and Return may be called by the encoder's thread beside it.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,8 @@ class Staging {
   const Gpu& gpu_;
   Gate& gate_;
   std::vector<std::unique_ptr<Slot>> slots_;  // the one that was used longest ago first
-  std::vector<Readback> readbacks_;           // idle
+  std::mutex readbacks_mutex_;
+  std::vector<Readback> readbacks_;  // idle; guarded by readbacks_mutex_
 };
 
 }  // namespace daybreak
