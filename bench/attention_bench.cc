@@ -1,7 +1,8 @@
 // GPU times of GroupQueryAttention: decode and prefill at the shapes of known models, each against the plain
 // kernel.
-//   attention_bench [REPEATS]     prints one line a shape: dispatches, microseconds, GB/s or TFLOP/s, largest
-//   difference
+//   attention_bench [REPEATS [TEXT [FILE]]]     prints one line a shape whose name has TEXT in it:
+//   dispatches, microseconds, GB/s or TFLOP/s, largest difference. FILE gets an object of JSON a line, for
+//   bench/results.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -19,9 +20,13 @@ using namespace daybreak;
 
 namespace {
 
+constexpr double kStreamBytesPerUs = 3.03e6;  // that an H100 reads from memory
+
 struct Problem {
   const char* name;
   int64_t heads, kv_heads, head, seq, past, capacity, batch = 1;
+  int64_t bits = 0;  // of an element of the caches (option kvCacheQuantizationBits); 0: f16
+  int64_t row() const { return bits == 0 ? head : (head * bits + 32) / 16; }  // in elements of f16
 };
 
 uint16_t HalfOf(float f) {  // round to nearest of a value in the normal range of f16, or 0
@@ -44,17 +49,23 @@ float FloatOf(uint16_t h) {
 class BenchPlan : public Plan {
  public:
   BenchPlan(daybreak::Device& device, const DeviceInfo& info, const Problem& p)
-      : device_(device), info_(info) {
+      : device_(device), info_(info), bits_(p.bits) {
     attrs_.Set("num_heads", p.heads);
     attrs_.Set("kv_num_heads", p.kv_heads);
     attrs_.Set("do_rotary", int64_t{1});
     const DType t = DType::kF16;
-    const Shape cache{p.batch, p.kv_heads, p.capacity, p.head};
+    const Shape cache{p.batch, p.kv_heads, p.capacity, p.row()};
     Fill(0, Make(t, {p.batch, p.seq, p.heads * p.head}));
     Fill(1, Make(t, {p.batch, p.seq, p.kv_heads * p.head}));
     Fill(2, Make(t, {p.batch, p.seq, p.kv_heads * p.head}));
-    Fill(3, Make(t, cache));
-    Fill(4, Make(t, cache));
+    for (const size_t i : {3, 4})
+      if (bits_ == 0) {
+        Fill(i, Make(t, cache));
+      } else {
+        in_[i] = Make(t, cache);
+        const std::vector<uint16_t> zeros(static_cast<size_t>(in_[i]->count()));
+        device_.Upload(zeros.data(), in_[i]->device.address, in_[i]->bytes());
+      }
     lengths_.assign(static_cast<size_t>(p.batch), static_cast<int32_t>(p.past + p.seq - 1));
     in_[5] = Make(DType::kI32, {p.batch});
     device_.Upload(lengths_.data(), in_[5]->device.address, in_[5]->bytes());
@@ -87,7 +98,7 @@ class BenchPlan : public Plan {
   const Attrs& Attributes() override { return attrs_; }
   const DeviceInfo& Device() override { return info_; }
   int Since() override { return 1; }
-  int64_t Option(std::string_view) override { return 0; }
+  int64_t Option(std::string_view name) override { return name == "kvCacheQuantizationBits" ? bits_ : 0; }
   bool Capturing() override { return false; }
   void Run(const Dispatch& dispatch) override { device_.Issue(dispatch, {"bench", "GroupQueryAttention"}); }
   void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override { Fail("not used"); }
@@ -117,6 +128,7 @@ class BenchPlan : public Plan {
 
   daybreak::Device& device_;
   DeviceInfo info_;
+  int64_t bits_;
   Attrs attrs_;
   std::deque<Tensor> made_;
   Tensor* in_[9] = {};
@@ -169,7 +181,7 @@ double Chain(Device& device, const std::vector<BenchPlan*>& plans, int repeats) 
     for (int i = 0; i < 4; ++i) device.Replay(*context.recording, {});
     device.Wait();
   };
-  for (const double start = Milliseconds(); Milliseconds() - start < 200;) replay();
+  for (const double start = Milliseconds(); Milliseconds() - start < 100;) replay();
   std::vector<double> times;
   for (int i = 0; i < 7; ++i) {
     const double start = Milliseconds();
@@ -184,7 +196,7 @@ double Chain(Device& device, const std::vector<BenchPlan*>& plans, int repeats) 
 // replay. So is each layer's cache in a model, whose weights pass through the GPU's cache between two tokens.
 double ColdChain(Device& device, const Problem& p) {
   constexpr int64_t kBytes = 150'000'000;
-  const int64_t each = 4 * p.batch * p.kv_heads * p.head * (p.past + p.seq);
+  const int64_t each = 4 * p.batch * p.kv_heads * p.row() * (p.past + p.seq);
   std::deque<BenchPlan> made;
   std::vector<BenchPlan*> plans;
   for (int64_t i = 0; i < std::clamp<int64_t>(kBytes / each, 2, 250); ++i)
@@ -192,45 +204,58 @@ double ColdChain(Device& device, const Problem& p) {
   return Chain(device, plans, static_cast<int>(plans.size()));
 }
 
-void Measure(Device& device, const Problem& p, int repeats) {
+// Largest difference of the plan's result from that of the plain kernel; NaN if any is.
+double Difference(Device& device, const Problem& p, BenchPlan& plan) {
+  DeviceInfo plain_info = device.Info();
+  plain_info.subgroups = false;
+  plain_info.matrices.clear();
+  BenchPlan plain(device, plain_info, p);
+  Row().plan(plain);
+  device.Wait();
+  const auto want = plain.Result(), got = plan.Result();
+  double error = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double d = std::abs(FloatOf(want[i]) - FloatOf(got[i]));
+    error = d <= error ? error : d;  // a NaN stays
+  }
+  return error;
+}
+
+void Measure(Device& device, const Problem& p, int repeats, std::FILE* json) {
   BenchPlan plan(device, device.Info(), p);
   Row().plan(plan);  // compiles
   device.Wait();
   const double chain = Chain(device, {&plan}, repeats);  // first: it raises the clock
   const auto medians = Time(device, plan, repeats);
-  DeviceInfo plain_info = device.Info();
-  plain_info.subgroups = false;
-  plain_info.matrices.clear();
-  double error = 0;
-  {
-    BenchPlan plain(device, plain_info, p);
-    Row().plan(plain);
-    device.Wait();
-    const auto want = plain.Result(), got = plan.Result();
-    for (size_t i = 0; i < want.size(); ++i) {
-      const double d = std::abs(FloatOf(want[i]) - FloatOf(got[i]));
-      error = d <= error ? error : d;  // a NaN stays
-    }
-  }
+  const double error = Difference(device, p, plan);
   double total = 0;
+  std::string each;
   std::printf("%-34s", p.name);
   for (const auto& [name, us] : medians) {
     std::printf(" %s %.1f", name.c_str() + (name.starts_with("attention_") ? 10 : 0), us);
+    each += (each.empty() ? "\"" : ", \"") + name + "\": " + std::to_string(us);
     total += us;
   }
   const double keys = static_cast<double>(p.past) + (static_cast<double>(p.seq) + 1) / 2;
   const double flops = 4.0 * static_cast<double>(p.batch * p.heads * p.seq * p.head) * keys;
-  const double bytes = 4.0 * static_cast<double>(p.batch * p.kv_heads * p.head * (p.past + p.seq));
-  if (p.seq == 1 && !device.Info().software) std::printf(" cold %.1f", ColdChain(device, p));
+  const double bytes = 4.0 * static_cast<double>(p.batch * p.kv_heads * p.row() * (p.past + p.seq));
+  const double cold = p.seq == 1 && !device.Info().software ? ColdChain(device, p) : 0;
+  if (cold > 0) std::printf(" cold %.1f", cold);
   std::printf("  total %.1f us, in a chain %.1f us  %.1f TFLOP/s  %.0f GB/s  differs by %.2g\n", total, chain,
               flops / total / 1e6, bytes / chain / 1e3, error);
   std::fflush(stdout);
+  if (json)
+    std::fprintf(json,
+                 "{\"shape\": \"%s\", \"us\": {%s}, \"us_in_a_chain\": %.2f, \"us_cold\": %.2f, "
+                 "\"tflops\": %.2f, \"floor_us\": %.2f}\n",
+                 p.name, each.c_str(), chain, cold, flops / total / 1e6, bytes / kStreamBytesPerUs);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
   const int repeats = argc > 1 ? std::atoi(argv[1]) : 100;
+  std::FILE* json = argc > 3 ? std::fopen(argv[3], "w") : nullptr;
   WebGpu& gpu = WebGpu::Load();
   const auto device = gpu.Open(0, {});
   std::printf("%s (%s)\n", device->Info().name.c_str(), device->Info().backend.c_str());
@@ -242,11 +267,15 @@ int main(int argc, char** argv) try {
   const std::vector<Problem> problems = {
       {"smol135 decode 64", 9, 3, 64, 1, 63, 1024},
       {"smol135 decode 512", 9, 3, 64, 1, 511, 1024},
+      {"smol135 decode 2048", 9, 3, 64, 1, 2047, 4096},
+      {"smol135 decode 8000", 9, 3, 64, 1, 7999, 8192},
       {"llama1b decode 64", 32, 8, 64, 1, 63, 1024},
       {"llama1b decode 512", 32, 8, 64, 1, 511, 1024},
+      {"llama1b decode 2048", 32, 8, 64, 1, 2047, 4096},
       {"llama1b decode 8000", 32, 8, 64, 1, 7999, 8192},
-      {"llama1b decode 512 batch 8", 32, 8, 64, 1, 511, 1024, 8},
+      {"llama1b batch 8, decode 512", 32, 8, 64, 1, 511, 1024, 8},
       {"phi4mini decode 512", 24, 8, 128, 1, 511, 1024},
+      {"phi4mini decode 2048", 24, 8, 128, 1, 2047, 4096},
       {"phi4mini decode 8000", 24, 8, 128, 1, 7999, 8192},
       {"llama1b continue 8 at 512", 32, 8, 64, 8, 504, 1024},
       {"smol135 prefill 512", 9, 3, 64, 512, 0, 1024},
@@ -256,9 +285,22 @@ int main(int argc, char** argv) try {
       {"32 heads of 128, prefill 4096", 32, 8, 128, 4096, 0, 4096},
       {"8 heads of 256, prefill 1024", 8, 4, 256, 1024, 0, 1024},
       {"llama1b prefill 512 after 2048", 32, 8, 64, 512, 2048, 4096},
+      {"f16 cache, decode 4096", 32, 8, 64, 1, 4095, 8192},
+      {"f16 cache, prefill 2048", 32, 8, 64, 2048, 0, 2048},
+      {"8-bit cache, decode 512", 32, 8, 64, 1, 511, 1024, 1, 8},
+      {"8-bit cache, decode 4096", 32, 8, 64, 1, 4095, 8192, 1, 8},
+      {"8-bit cache, decode 8000", 32, 8, 64, 1, 7999, 8192, 1, 8},
+      {"8-bit cache, prefill 512", 32, 8, 64, 512, 0, 1024, 1, 8},
+      {"8-bit cache, prefill 2048", 32, 8, 64, 2048, 0, 2048, 1, 8},
+      {"4-bit cache, decode 512", 32, 8, 64, 1, 511, 1024, 1, 4},
+      {"4-bit cache, decode 4096", 32, 8, 64, 1, 4095, 8192, 1, 4},
+      {"4-bit cache, decode 8000", 32, 8, 64, 1, 7999, 8192, 1, 4},
+      {"4-bit cache, prefill 512", 32, 8, 64, 512, 0, 1024, 1, 4},
+      {"4-bit cache, prefill 2048", 32, 8, 64, 2048, 0, 2048, 1, 4},
   };
   for (const Problem& p : problems)
-    if (argc < 3 || std::strstr(p.name, argv[2])) Measure(*device, p, repeats);
+    if (argc < 3 || std::strstr(p.name, argv[2])) Measure(*device, p, repeats, json);
+  if (json) std::fclose(json);
   return 0;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "attention_bench: %s\n", e.what());
