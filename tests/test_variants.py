@@ -15,6 +15,7 @@ FORCED = [
         "attention_unsplit",
         "(gqa: and f16 and (129 or 71 or (576 and not kvCache))) or (paged: and (1500 or ([5 and softcap)))",
     ),
+    ("attention_row", "gqa: and f16 and (612 or 300 or (576 and not kvCache))"),
     (
         "attention_tile_staged",
         "(gqa: and f16 and 129) or (kvCache and f32 and 39) or (attention: and f32 and (70 or 66)) or (paged: and 402)",

@@ -147,7 +147,7 @@ void AddRowTiles(Dispatch& d, const Attention& a, int64_t rows) {
 }
 
 static const Family kFamily("attention",
-                            {"attention_unsplit", "attention_splits=1", "attention_splits=2",
+                            {"attention_row", "attention_unsplit", "attention_splits=1", "attention_splits=2",
                              "attention_splits=4", "attention_splits=8", "attention_splits=16",
                              "attention_splits=32", "attention_matrix", "attention_matrix,attention_rows=32",
                              "attention_matrix,attention_rows=64", "attention_tile",

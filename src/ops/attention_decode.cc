@@ -12,11 +12,11 @@ namespace {
 constexpr int64_t kMostSplits = 32;    // what attention_merge joins at once
 constexpr int64_t kMostLines = 65535;  // the second dimension of a grid
 
-// Up to here a GPU is done sooner by one workgroup for each row, which reads the keys of its group again from
-// the cache, than by several that are then joined: an H100 takes 8.6 us for 512 keys of llama1b, and 12.0
-// split. A core that has but one of these workgroups gets a large one, so that more keys are on their way at
-// once: from caches that lie in memory, as in a model, 512 threads take 9.1 us and 256 take 11.1; where there
-// are more workgroups than cores, as in batches, 18.3 and 15.1.
+// Where attention_row does not serve, a GPU is done sooner up to here by one workgroup for each row, which
+// reads the keys of its group again from the cache, than by several that are then joined: an H100 takes 8.6
+// us for 512 keys of llama1b, and 12.0 split. A core that has but one of these workgroups gets a large one,
+// so that more keys are on their way at once: from caches that lie in memory, as in a model, 512 threads
+// take 9.1 us and 256 take 11.1; where there are more workgroups than cores, as in batches, 18.3 and 15.1.
 constexpr int64_t kUnsplitKeys = 1024;
 constexpr int64_t kUnsplitRows = 8;
 
@@ -96,6 +96,64 @@ bool Fits(const Attention& a, const DeviceInfo& device, const Tile& t, const Dis
          BindingsOf(d, device) <= device.max_storage_buffers;
 }
 
+// Rows that an entry's cache has; with pages it lies in blocks.
+uint32_t CachedKeys(const Attention& a) { return U32(a.pages ? a.keys : a.k->shape[2]); }
+
+// True when a score is decided by more than whether its key exists.
+bool ScoresEachRow(const Attention& a) {
+  return a.bias || a.window > 0 || a.softcap > 0 || (a.causal && a.seq > 1);
+}
+
+// Threads of a workgroup of attention_row, and keys that a team of them takes at once. 256 threads with eight
+// keys take 14.3 us instead of 13.1 for 512 keys of llama1b, 1,024 with two 15.2.
+constexpr uint32_t kRowThreads = 512, kRowKeys = 4;
+// Elements of keys of a head up to which it is faster than workgroups that share them and are then joined.
+constexpr int64_t kRowElements = 2048 * 64;
+
+// The kernel for one new token over a cache of f16: it wants cores that have nothing else to do, for no rows
+// share what it loads.
+bool TakesRow(const Attention& a, const NewRows* n, const DeviceInfo& device) {
+  const auto f16 = [](const Tensor* t) { return t->type == DType::kF16; };
+  const bool can = n && a.seq == 1 && n->kv_seq == 1 && a.seqlens && !a.pages && a.kv_bits == 0 &&
+                   n->k_past == nullptr && f16(n->q) && f16(a.k) && a.head == a.v_head && a.head >= 16 &&
+                   Pow2(a.head) == a.head && a.head / 8 <= device.subgroup_size() &&
+                   device.max_invocations >= kRowThreads;
+  if (!can || IsForced("attention_row")) return can;
+  return !device.software && !IsForced("attention_unsplit") && Forced("attention_splits", 0) == 0 &&
+         2 * a.batch * a.heads <= CoresOf(device) && a.keys * a.head <= kRowElements;
+}
+
+Dispatch RowDispatch(const Attention& a, const NewRows& n, const DeviceInfo& device) {
+  Dispatch d{.shader = "attention_row",
+             .consts = {{"WG", kRowThreads},
+                        {"SG", device.subgroup_size()},
+                        {"LANES", U32(a.head / 8)},
+                        {"UNROLL", kRowKeys},
+                        {"D", U32(a.head / 4)},
+                        {"GROUP", U32(a.heads / a.kv_heads)},
+                        {"KV_HEADS", U32(a.kv_heads)},
+                        {"EACH_ROW", ScoresEachRow(a)}},
+             .in = {{"q", n.q, 4}, {"k", n.k, 4}, {"v", n.v, 4}},
+             .out = {{"k_cache", a.k, 4, View::kWords}, {"v_cache", a.v, 2, View::kWords}, {"y", a.out}},
+             .params = {{"seq", 1u},
+                        {"keys", CachedKeys(a)},
+                        {"q_row", U32(n.q_row / 4)},
+                        {"kv_row", U32(n.kv_row / 4)},
+                        {"first_k", U32(n.first_k / 4)},
+                        {"first_v", U32(n.first_v / 4)},
+                        {"scale", ScaleOf(a)}},
+             .grid = {2 * a.batch * a.heads}};
+  AddRope(d, n);
+  AddScoreParts(d, a);
+  return d;
+}
+
+// True when the device has room for what a workgroup of it holds.
+bool Fits(const Attention& a, const DeviceInfo& device, const Dispatch& row) {
+  const auto bytes = static_cast<uint64_t>(kRowThreads / device.subgroup_size() * (2 * a.head + 8));
+  return bytes <= device.workgroup_bytes && BindingsOf(row, device) <= device.max_storage_buffers;
+}
+
 // R of the shader, a number of each row, for 1 to 4 rows.
 constexpr const char* kRowVectors[] = {
     "alias R = f32;\n"
@@ -107,9 +165,6 @@ constexpr const char* kRowVectors[] = {
     "fn row_at(x: R, r: u32) -> f32 { return x[r]; }",
     "alias R = vec4<f32>;\nfn rows_of(a: array<f32, 4>) -> R { return R(a[0], a[1], a[2], a[3]); }\n"
     "fn row_at(x: R, r: u32) -> f32 { return x[r]; }"};
-
-// Rows that an entry's cache has; with pages it lies in blocks.
-uint32_t CachedKeys(const Attention& a) { return U32(a.pages ? a.keys : a.k->shape[2]); }
 
 void AddNewRows(Dispatch& d, const Attention& a, const NewRows& n) {
   d.in.push_back({"q", n.q, 4});
@@ -179,6 +234,13 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
   const DeviceInfo& device = p.Device();
   if (!device.subgroups || device.subgroup_size() == 0) return false;
   if (!HasFewRows(a) || WidthOf(a) != 4) return false;
+  if (TakesRow(a, rows, device)) {
+    const Dispatch row = RowDispatch(a, *rows, device);
+    if (Fits(a, device, row)) {
+      p.Run(row);
+      return true;
+    }
+  }
   const Tile t = TileOf(a, device);
   const bool fused = rows != nullptr;
   const bool split = t.splits > 1;
@@ -195,7 +257,7 @@ bool Decode(Plan& p, const Attention& a, const NewRows* rows) {
                         {"VALUES", true},
                         {"GROW", fused && rows->k_past != nullptr},
                         {"R", Code{kRowVectors[t.rows - 1]}},
-                        {"EACH_ROW", a.bias || a.window > 0 || a.softcap > 0 || (a.causal && a.seq > 1)}},
+                        {"EACH_ROW", ScoresEachRow(a)}},
              .params = {{"scale", ScaleOf(a)}},
              .grid = {t.splits, t.lines}};
   if (fused)

@@ -158,6 +158,11 @@ for t in ("f32", "f16"):
         add(t, 4, 2, 64, seq, past, norms=True, capacity=128, qk_norm_epsilon=1e-3, **ROPE)
         add(t, 4, 2, 32, seq, past, causal=0)
     add(t, 4, 2, 32, 3, 5, lengths=[3, 2], bias=(2, 4), numpy=True)
+    # One new token of each entry over a shared cache, whose lengths need one and several rounds of keys.
+    for extra in ({}, {"local_window_size": 300}, {"softcap": 2.0, "sink": True}, {"bias": (3, 4)},
+                  {"rotary_interleaved": 1, "half": 8, "packed": True, "smooth_softmax": 1},
+                  {"norms": True, "ids": data([[5], [12], [0]])}):  # fmt: skip
+        add(t, 4, 2, 32, 1, 0, lengths=[600, 71, 1], capacity=612, **ROPE, **extra)
     # Layers that share another layer's cache bring no new keys.
     for seq, lengths in [(1, [30]), (7, [30]), (40, [64]), (1, [20, 12, 33])]:
         add(t, 4, 2, 32, seq, 0, lengths=lengths, capacity=64, kv_seq=0, **ROPE)
