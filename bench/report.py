@@ -99,12 +99,42 @@ def products(data: dict[str, Any]) -> str:
 
 
 def attention(data: dict[str, Any]) -> str:
-    lines = ["| shape | dispatches, each timed alone | in a chain | cold | rate |", "|---|---|---|---|---|"]
+    lines = [
+        "| shape | dispatches, each timed alone | in a chain | cold | reading the cache | rate |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in data["results"]:
+        if "cache, " in r["shape"]:
+            continue
         parts = ", ".join(f"{name.removeprefix('attention_')} {us:.1f} µs" for name, us in r["us"].items())
-        cold = f"{r['us_cold']:.1f} µs" if "us_cold" in r else "-"
-        rate = f"{r['tflops']:.0f} TFLOP/s" if "tflops" in r else "-"
-        lines.append(f"| {r['shape']} | {parts} | {r['us_in_a_chain']:.1f} µs | {cold} | {rate} |")
+        decode = "decode" in r["shape"]
+        cold, floor = (f"{r[key]:.1f} µs" if decode and key in r else "-" for key in ("us_cold", "floor_us"))
+        rate = f"{r['tflops']:.0f} TFLOP/s" if not decode and "tflops" in r else "-"
+        lines.append(f"| {r['shape']} | {parts} | {r['us_in_a_chain']:.1f} µs | {cold} | {floor} | {rate} |")
+    return "\n".join(lines) + "\n"
+
+
+def packed_caches(found: list[dict[str, Any]]) -> str:
+    rows = {r["shape"]: r for data in found for r in data["results"]}
+    lines = ["| 32 heads, 8 of keys, of 64 elements | f16 | 8 bits | 4 bits |", "|---|---|---|---|"]
+    for case in ("decode 512", "decode 4096", "decode 8000", "prefill 512", "prefill 2048"):
+        key = "us_cold" if case.startswith("decode") else "us_in_a_chain"
+        plain = rows.get(f"f16 cache, {case}") or rows[f"llama1b {case}"]
+        times = [plain[key]] + [rows[f"{bits}-bit cache, {case}"][key] for bits in (8, 4)]
+        lines.append(f"| {case} | " + " | ".join(f"{us:.1f} µs" for us in times) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def paged(found: list[dict[str, Any]]) -> str:
+    lines = [
+        "| sequences x new+past tokens | PagedAttention | keys and values | products | GroupQueryAttention |",
+        "|---|---|---|---|---|",
+    ]
+    for r in (r for data in found for r in data["results"]):
+        other = f"{r['gqa_ms']:.3f} ms" if "gqa_ms" in r else "-"
+        lines.append(
+            f"| {r['batch']} | {r['ms']:.3f} ms | {r['gb_s']:,.0f} GB/s | {r['tflop_s']:.0f} TFLOP/s | {other} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -141,7 +171,10 @@ def named(kind: str) -> list[dict[str, Any]]:
 
 
 def sources(found: list[dict[str, Any]]) -> str:
-    lines = [f"- {source(data).strip()} Load average {data['load_average']}." for data in found]
+    lines = []
+    for data in found:
+        load = f" Load average {data['load_average']}." if "load_average" in data else ""
+        lines.append(f"- {source(data).strip()}{load}")
     return "\n".join(lines) + "\n"
 
 
@@ -213,7 +246,9 @@ def section(
 
 def main() -> None:
     llm, matmul = load("h100-llm.json"), load("h100-matmul.json")
-    heads, moe, lavapipe = load("h100-attention.json"), load("h100-moe.json"), load("lavapipe-smollm2.json")
+    heads, pages = load("h100-attention.json"), [load(p.name) for p in RESULTS.glob("h100-paged.json")]
+    packed = [heads] if any("cache, " in r["shape"] for r in heads["results"]) else []
+    moe, lavapipe = load("h100-moe.json"), load("lavapipe-smollm2.json")
     (ROOT / "docs" / "decode.svg").write_text(plot(llm))
     sections = [
         HEAD,
@@ -228,6 +263,8 @@ def main() -> None:
         "## Attention\n",
         source(heads),
         attention(heads),
+        *section("## Attention over quantised caches (`kvCacheQuantizationBits`)\n", packed, packed_caches),
+        *section("## PagedAttention (32 heads, 8 of keys, of 128 elements, blocks of 16)\n", pages, paged),
         "## A mixture of experts (QMoE of gpt-oss-20b's sizes, 32 experts, 4 a token, 4 bits)\n",
         source(moe),
         experts(moe),
