@@ -66,28 +66,33 @@ fn scores_of(p: Place, query: Query, key: Key, t: u32, lane: u32) -> R {
 fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let p = place_of(group_id.y);
   if (p.rows == 0u) { return; }
-#if SPLIT
-  let split = split_of(p);
-  let begin = p.keys.begin + group_id.x * split.each;
-  let end = min(p.stop, begin + split.each);
-  if (begin >= end) { return; }
-#else
-  // No length decides where keys begin, unless there is a window: their first loads do not wait for one.
-  let begin = p.keys.begin;
-  let end = p.stop;
-#endif
   let lane = thread % LANES;
   let team = thread / LANES;
-  // Keys are on their way while the queries come.
+  // Keys are on their way while the queries come. Unless there is a window, no length decides where they begin: the first
+  // loads do not wait for one.
+#if SPLIT
+  let begin = p.keys.begin + group_id.x * CHUNK;
+  let step = params.splits * CHUNK;
+#else
+  let begin = p.keys.begin;
+  let step = CHUNK;
+#endif
 #for u UNROLL
   var key$u = load_key(p, begin + team + $uu * TEAMS, lane);
   var value$u = load_value(p, begin + team + $uu * TEAMS, lane);
 #endfor
+  let cached = cached_of(p);
+  let end = p.stop;
+#if SPLIT
+  if (group_id.x >= splits_of(p)) { return; }
+  let makes = cached < end && group_id.x == (cached - p.keys.begin) / CHUNK % params.splits;
+#else
+  let makes = cached < end;
+#endif
 #if FUSED
-  let cached = select(clamp(p.keys.past, begin, max(begin, end)), end, new_rows(p) == 0u);
   var new_k = Key();
   var new_v = Value();
-  if (cached < end) {
+  if (makes) {
     new_k = new_key(p, cached + team, lane);
     new_v = new_value(p, cached + team, lane);
   }
@@ -97,7 +102,7 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   sums.top = R(LOWEST);
 #if FUSED
   let stores = p.first_row + ROWS >= p.rows;
-  for (var first = cached; first < end; first += TEAMS) {
+  for (var first = select(end, cached, makes); first < end; first += TEAMS) {
     let t = first + team;
     if (first > cached) {
       new_k = new_key(p, t, lane);
@@ -107,20 +112,18 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
     let scores = select(R(LOWEST), scores_of(p, query, new_k, t, lane), R(f32(t)) < R(f32(end)));
     sums = added(raised(sums, max(sums.top, scores)), scores, new_v, t < end, lane);
   }
-#else
-  let cached = end;
 #endif
-  for (var base = begin; base < cached; base += CHUNK) {
+  for (var base = begin; base < cached; base += step) {
     let t = base + team;
     // The next keys are on their way while these are used.
 #for u UNROLL
     var later_key$u = Key();
     var later_value$u = Value();
 #endfor
-    if (base + CHUNK < cached) {
+    if (base + step < cached) {
 #for u UNROLL
-      later_key$u = load_key(p, t + CHUNK + $uu * TEAMS, lane);
-      later_value$u = load_value(p, t + CHUNK + $uu * TEAMS, lane);
+      later_key$u = load_key(p, t + step + $uu * TEAMS, lane);
+      later_value$u = load_value(p, t + step + $uu * TEAMS, lane);
 #endfor
     }
     var top = sums.top;

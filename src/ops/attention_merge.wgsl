@@ -19,21 +19,24 @@ fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_in
   let r = flat % ROWS;
   let p = place_of(line);
   if (p.first_row + r >= p.rows) { return; }
-  let used = split_of(p).used;
+  let used = splits_of(p);
   let lane = thread % LANES;
   let part = thread / LANES;
   var own = LOWEST;
   var weight = 0.0;
   var sums = array<vec4<f32>, VV>();
-  for (var i = part; i < used; i += PARTS) {
+  for (var i = part; i < params.splits; i += PARTS) {
+    // Loads do not wait for the length; parts that are not used may hold anything.
     let at = (line * params.splits + i) * ROWS * (DV + 1u);
-    let stat = parts[at + ROWS * DV + r];
+    let there = i < used;
+    let stat = select(vec4(LOWEST, 0.0, 0.0, 0.0), parts[at + ROWS * DV + r], vec4(there));
     let next = max(own, stat.x);
     let keep = exp(own - next);
     let share = exp(stat.x - next);
     weight = weight * keep + stat.y * share;
     for (var n = 0u; n < VV; n++) {
-      sums[n] = sums[n] * keep + parts[at + r * DV + min(lane + n * LANES, DV - 1u)] * share;
+      let sum = parts[at + r * DV + min(lane + n * LANES, DV - 1u)];
+      sums[n] = sums[n] * keep + select(vec4<f32>(), sum, vec4(there)) * share;
     }
     own = next;
   }

@@ -68,13 +68,15 @@ fn output_of(p: Place, r: u32) -> u32 {
 }
 #endif
 
-struct Split {
-  each: u32,  // keys of a split, a multiple of CHUNK
-  used: u32,  // splits that have keys
+// Keys from here on are new ones, and those before it come from the caches.
+fn cached_of(p: Place) -> u32 {
+#if FUSED
+  return select(clamp(p.keys.past, p.keys.begin, max(p.keys.begin, p.stop)), p.stop, new_rows(p) == 0u);
+#else
+  return p.stop;
+#endif
 }
 
-fn split_of(p: Place) -> Split {
-  let chunks = (p.stop - p.keys.begin + CHUNK - 1u) / CHUNK;
-  let each = max(1u, (chunks + params.splits - 1u) / params.splits);
-  return Split(each * CHUNK, (chunks + each - 1u) / each);
-}
+// Splits take chunks of the cached keys in turn, so that no length decides where one begins, and the one whose turn it is
+// then takes the new keys. This many of them have any; the first one has even where there are no keys.
+fn splits_of(p: Place) -> u32 { return min(params.splits, (max(cached_of(p), p.keys.begin) - p.keys.begin) / CHUNK + 1u); }
