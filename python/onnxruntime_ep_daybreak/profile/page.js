@@ -12,7 +12,7 @@ const colour = (name) => palette[Math.min(names.indexOf(name), palette.length - 
 const time = (us) => us >= 1e6 ? (us / 1e6).toFixed(2) + " s" : us >= 1e3 ? (us / 1e3).toFixed(2) + " ms" : us.toFixed(1) + " µs";
 const percent = (part) => (100 * part).toFixed(1) + " %";
 function quantity(value, unit) {
-  const scale = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]].find(([s]) => value >= s) || [1, ""];
+  const scale = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]].find(([s]) => value >= s) || [1, ""];
   return (value / scale[0]).toPrecision(3) + " " + scale[1] + unit;
 }
 function element(tag, attributes, text) {
