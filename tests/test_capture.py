@@ -16,6 +16,7 @@ import pytest
 from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, rolled
+from helpers.threads import in_threads
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 1000
@@ -120,6 +121,20 @@ def test_replays_and_released_graphs_leave_nothing_behind(daybreak: Daybreak) ->
         cycle()
     grown = resident() - before
     assert grown < 24 << 20, f"15 captures leave {grown >> 20} MiB behind"
+
+
+def test_sessions_replay_in_threads(daybreak: Daybreak) -> None:
+    """Each reads after every run, with what the others submit in between."""
+
+    def body(index: int) -> None:
+        length = (3, 40, 150)[index % 3]
+        session = daybreak.session(chain(length, SIZE), CAPTURE if index < 3 else {})
+        bound = Bound(daybreak, session, vector(0)).fix_outputs(daybreak, [vector(0)])
+        for run in range(40):
+            x = vector(1000 * index + run)
+            np.testing.assert_array_equal(bound.run(x)[0], rolled(x, length))
+
+    in_threads(6, body)
 
 
 @pytest.mark.parametrize("graph", ["-2", "99999999999"])

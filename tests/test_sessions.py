@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +10,12 @@ from helpers.again import run_table
 from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, one_node, rolled
+from helpers.threads import in_threads
 from onnx import TensorProto, helper
 
 ROOT = Path(__file__).resolve().parent.parent
 F32 = TensorProto.FLOAT
 SIZE = 1000
-
-
-def in_threads(count: int, body: object) -> None:
-    """Runs body(index) in threads and raises the first error."""
-    errors: list[BaseException] = []
-
-    def guarded(index: int) -> None:
-        try:
-            body(index)  # type: ignore[operator]
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def test_several_sessions_at_once(daybreak: Daybreak) -> None:
