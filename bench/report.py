@@ -30,16 +30,21 @@ LIMITS = """## What limits it, and where others are ahead
   where an empty one takes 3 µs and merely reading the same weights 4 to 11 µs. llama.cpp's Vulkan backend reaches 675
   tokens/s on the 1B model and 322 on the 3.8B one.
 - **Decode without capture** is bound by the CPU for small models. Dawn and the driver take 6 to 9 µs a dispatch on that
-  host (Dawn's encoding 2.0 to 3.4, its submit 1.4, the driver 2.7); they run on a thread of their own beside planning.
-  Without it the 135M model decoded at 315 to 484 tokens/s where it reached 506 to 549, and the 1B model at 460 to 494
-  instead of 530 to 668 (three runs of each in turn, on one machine). Hosts of the same kind differ by a third.
+  host (Dawn's encoding 2.0 to 3.4, its submit 1.4, the driver 2.7); they run on a thread of their own beside planning,
+  which takes 5.5 to 7 µs a node and far less for one that repeats what it did in the run before. Of 1.78 ms a token of
+  the 1B model, 0.22 went into making and binding inputs in Python, 0.14 passed before the GPU had its first commands,
+  and 0.13 went into reading the logits, now 0.035. Hosts of the same kind, and minutes on one host, differ by a third.
+- **Submits** cost the CPU 20 µs each, and the GPU a pause of about 30: replays of the 1B model take 1.13 ms a token in
+  three submits and 1.23 in six. One long wait for the GPU would end 0.2 to 0.3 ms late; waits of 0.2 ms at a time are as
+  exact as asking all the time.
 - **Prefill**: products of many tiles run at 210 to 280 TFLOP/s. Those of 512 rows and 2,048 columns have too few tiles,
   and reach 129. In a laboratory, weights that were stored in the order of the kernel's loads reached 315 and 158; the
   kernels for few rows would have to read that order too.
 - **Few rows**: 8 rows take 2.8 (8192x2048) to 4.0 times (2048x8192) as long as one.
 - **First run without any cache**: 0.53 s for the prompt of the 1B model, 0.005 s for the first token; 1.06 and 0.45 s
-  before the kernels compiled from the start of session creation, side by side. The driver takes longest for attention
-  on matrix units (0.9 s of 4.4 s for all 28 kernels on one thread, before its masks became simpler). With the cache
+  before the kernels compiled from the start of session creation, side by side. The first prompt waits for one
+  kernel: attention on matrix units takes the driver 0.9 to 1.1 s, beside others or alone, and all others are done in
+  half of that. With the cache
   0.03 s. The software device compiles kernels when it first dispatches them, so there it is as slow as before.
 - **Clock**: an H100 that is not kept busy drops to 0.8 GHz. `matmul_bench` replays for 0.4 s first; decode figures
   include what the clock does between tokens.
