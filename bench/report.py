@@ -35,8 +35,8 @@ LIMITS = """## What limits it, and where others are ahead
   the 1B model, 0.22 went into making and binding inputs in Python, 0.14 passed before the GPU had its first commands,
   and 0.13 went into reading the logits, now 0.035. Hosts of the same kind, and minutes on one host, differ by a third.
 - **Submits** cost the CPU 20 µs each, and the GPU a pause of about 30: replays of the 1B model take 1.13 ms a token in
-  three submits and 1.23 in six. One long wait for the GPU would end 0.2 to 0.3 ms late; waits of 0.2 ms at a time are as
-  exact as asking all the time.
+  three submits and 1.23 in six. One long wait for the GPU would end 0.2 to 0.3 ms late; waits of 0.2 ms at a time are
+  as exact as asking all the time.
 - **Prefill**: products of many tiles run at 210 to 280 TFLOP/s. Those of 512 rows and 2,048 columns have too few tiles,
   and reach 129. In a laboratory, weights that were stored in the order of the kernel's loads reached 315 and 158; the
   kernels for few rows would have to read that order too.
