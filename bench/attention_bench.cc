@@ -93,8 +93,7 @@ class BenchPlan : public Plan {
     if (!t) t = Make(type, shape);
     return t;
   }
-  const Tensor* Persistent(DType, const Shape&) override { return nullptr; }
-  const Tensor* Packed(size_t) override { return nullptr; }
+  bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs_; }
   const DeviceInfo& Device() override { return info_; }
   int Since() override { return 1; }

@@ -82,8 +82,7 @@ class Product : public Plan {
   }
   size_t OutCount() override { return outputs_; }
   const Tensor* Scratch(DType type, const Shape& shape) override { return Make(type, shape); }
-  const Tensor* Persistent(DType, const Shape&) override { return nullptr; }
-  const Tensor* Packed(size_t) override { return nullptr; }
+  bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs_; }
   const DeviceInfo& Device() override { return device_.Info(); }
   int Since() override { return op_ == "MatMul" ? 13 : 1; }

@@ -18,8 +18,8 @@ void PrintRows() {
     else
       std::cout << row.until;
     std::cout << ", \"types\": \"" << row.types << "\", \"host\": \"" << row.host << "\", \"host_eager\": \""
-              << row.host_eager << "\", \"alias\": \"" << row.alias << "\", \"prepack_in\": \""
-              << row.prepack_in << "\", \"declines\": " << (row.declines ? "true" : "false") << "}\n";
+              << row.host_eager << "\", \"alias\": \"" << row.alias
+              << "\", \"declines\": " << (row.declines ? "true" : "false") << "}\n";
   }
 }
 

@@ -39,8 +39,6 @@ def notes(row: dict[str, Any]) -> str:
         parts.append(f"on the CPU unless captured: {row['host_eager'].replace(' ', ', ')}")
     if row["alias"]:
         parts.append("renames only, no copy")
-    if row["prepack_in"]:
-        parts.append(f"prepacked: {row['prepack_in'].replace(' ', ', ')}")
     return "; ".join(parts)
 
 

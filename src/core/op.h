@@ -15,6 +15,7 @@
 #include "core/device_info.h"
 #include "core/dispatch.h"
 #include "core/error.h"
+#include "core/packing.h"
 #include "core/shape.h"
 #include "core/tensor.h"
 #include "core/tuning.h"
@@ -76,10 +77,9 @@ class Plan {
   virtual size_t OutCount() = 0;
   // Device memory that lives until the dispatches of this plan have run.
   virtual const Tensor* Scratch(DType type, const Shape& shape) = 0;
-  // Device memory that the node keeps for its whole life (prepack only).
-  virtual const Tensor* Persistent(DType type, const Shape& shape) = 0;
-  // What the row's prepack made of input i, or nullptr.
-  virtual const Tensor* Packed(size_t i) = 0;
+  // True when input i is in packed order: what OpDef::packed lists, but values that follow others only where
+  // those ask for it.
+  virtual bool IsPacked(size_t i) = 0;
 
   virtual const Attrs& Attributes() = 0;
   virtual const DeviceInfo& Device() = 0;
@@ -156,9 +156,9 @@ struct OpDef {
   const char* host_eager = "";  // inputs read on the CPU unless graph capture is enabled (then on the device)
   const char* host_out = "";    // outputs written on the CPU
   const char* alias = "";       // "0>0": the output is the input's memory (operators that only rename)
-  const char* prepack_in = "";  // constant inputs that `prepack` may take over
-  // Turns constant input i (the only one present in the plan) into its kernel's order; nullptr to leave it.
-  const Tensor* (*prepack)(Plan&, size_t i) = nullptr;
+  // The inputs that the plan gets in packed order. Constants are put into it once, and in place where all
+  // that read them agree; others at each run.
+  PackedInputs (*packed)(const Attrs&, std::span<const ValueInfo> in) = nullptr;
 };
 
 // Registers rows at load time. The plugin links operator files as objects, so none is dropped.

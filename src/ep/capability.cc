@@ -154,6 +154,7 @@ void ClaimNodes(Session& session, const OrtGraph* graph, OrtEpGraphSupportInfo* 
     if (std::string reason = LookUpReason(support, node.node.node); !reason.empty())
       node.Decline(std::move(reason));
   }
+  session.packing.Decide(nodes);
   Claim(session, nodes, support);
   Explain(session, nodes);
   session.model = FingerprintOf(session, nodes);

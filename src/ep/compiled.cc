@@ -39,6 +39,8 @@ struct Compiled : OrtNodeComputeInfo, Home {
     node.in_at = PlacesOf(fusion.in, inputs);
     node.out_at = PlacesOf(fusion.out, outputs);
     node.host_in.resize(fusion.in.size());
+    node.packed = PackedValuesOf(*fusion.row, fusion.attrs, fusion.in_info, fusion.in);
+    CheckOrder(node, fusion.in);
     node.mirror = fusion.mirror;
     node.out_types = fusion.out_types;
     node.host_out.resize(fusion.out.size());

@@ -51,7 +51,7 @@ struct Ep : OrtEp, Home {
       *out = api.ep->MemoryInfo_GetMemoryDevice(memory);
       return static_cast<OrtStatus*>(nullptr);
     };
-    // What prepacking and uploads left in the queue starts before the first run.
+    // What uploads left in the queue starts before the first run.
     OnSessionInitializationEnd = [](OrtEp* self) noexcept {
       return Guard([&] {
         Of(self).session->device->Flush();

@@ -74,6 +74,7 @@ class Reader {
     ModelNode out{.row = node.row, .since = node.node.view.since, .attrs = &node.node.view.attrs};
     for (const Value v : node.node.in) out.in.push_back(PlaceOf(NameOf(v)));
     for (const Value v : node.node.out) out.out.push_back(PlaceOf(NameOf(v)));
+    out.packed = PackedOf(*node.row, node.node.view.attrs, node.node.view.in, NamesOf(node.node.in));
     Add(std::move(out), HostInputs(*node.row, session_.capture));
   }
 
@@ -82,7 +83,25 @@ class Reader {
     ModelNode out{.row = fusion.row, .since = fusion.since, .attrs = &fusion.attrs};
     for (const std::string& name : fusion.in) out.in.push_back(PlaceOf(name));
     for (const std::string& name : fusion.out) out.out.push_back(PlaceOf(name));
+    out.packed = PackedOf(*fusion.row, fusion.attrs, fusion.in_info, fusion.in);
     Add(std::move(out), {});
+  }
+
+  static std::vector<std::string> NamesOf(const std::vector<Value>& values) {
+    std::vector<std::string> names;
+    for (const Value v : values) names.push_back(NameOf(v));
+    return names;
+  }
+
+  PackedInputs PackedOf(const OpDef& row, const Attrs& attrs, const std::vector<ValueInfo>& in,
+                        const std::vector<std::string>& names) const {
+    PackedInputs packed;
+    const std::vector<PackedValue> values = PackedValuesOf(row, attrs, in, names);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const bool follows = values[i].follows && session_.packing.HoldOf(values[i]) != Hold::kInPlace;
+      if (values[i].order.columns != 0 && !follows) packed.push_back({i, values[i].order});
+    }
+    return packed;
   }
 
   void Add(ModelNode node, const std::vector<size_t>& host_in) {

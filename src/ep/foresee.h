@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ep/cpu_preferred.h"
+#include "ep/session.h"
 
 namespace daybreak {
 

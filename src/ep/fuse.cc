@@ -257,11 +257,18 @@ FusedNodes Finder::Begin(const char* op, const Source& source, const std::vector
   const NodeView& first = View(all[0].node);
   FusedNodes fused{.fusion = {.row = RowOf(kFusedDomain, op), .name = first.name}, .nodes = source.nodes};
   Fusion& fusion = fused.fusion;
-  for (const Value v : {source.x, source.skip, source.scale}) fusion.in.push_back(NameOf(v));
+  for (const Value v : {source.x, source.skip, source.scale}) {
+    fusion.in.push_back(NameOf(v));
+    fusion.in_info.push_back({.present = v != nullptr});
+  }
   std::vector<int64_t> columns, bits, blocks;
   for (const Product& product : all) {
-    for (const size_t i : {1, 2, 3}) fusion.in.push_back(NameOf(In(product.node, i)));
+    for (const size_t i : {1, 2, 3}) {
+      fusion.in.push_back(NameOf(In(product.node, i)));
+      fusion.in_info.push_back(In(product.node, i) ? View(product.node).in[i] : ValueInfo{});
+    }
     fusion.in.push_back(NameOf(product.bias));
+    fusion.in_info.push_back({.present = product.bias != nullptr});
     columns.push_back(product.n);
     bits.push_back(product.bits);
     blocks.push_back(product.block);
@@ -367,6 +374,7 @@ Fusion Alone(const Candidate& node) {
                 .attrs = node.node.view.attrs,
                 .mirror = true};
   for (const Value v : node.node.in) fusion.in.push_back(NameOf(v));
+  fusion.in_info = node.node.view.in;
   for (const Value v : node.node.out) AddOut(fusion, v);
   return fusion;
 }

@@ -15,6 +15,7 @@ struct Fusion {
   int since = 1;
   Attrs attrs;
   std::vector<std::string> in, out;  // names of values; "" where the operator's input or output is absent
+  std::vector<ValueInfo> in_info;    // by input
   std::vector<DType> out_types;      // kUndefined where absent
   bool mirror = false;               // outputs that the row writes on the CPU are brought to the device
 };

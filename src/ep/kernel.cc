@@ -76,23 +76,18 @@ struct AttributeReader {
 
 struct Kernel : OrtKernelImpl, Home {
   Kernel(const OpDef& row, const OrtKernelInfo* info);
-  ~Kernel() {
-    for (auto& [i, tensor] : node.packed) device->Free(tensor.device.address);
-  }
 
-  bool Pack(const OrtValue* tensor, size_t index);
+  // What is known of the inputs, and their names.
+  void ReadInputs(std::vector<ValueInfo>& in, std::vector<std::string>& names) const;
 
   Own<OrtKernelInfo> info;
-  std::shared_ptr<Device> device;
   NodeFacts node;
-  std::vector<size_t> packable;
 };
 
 Kernel::Kernel(const OpDef& row, const OrtKernelInfo* given)
     : OrtKernelImpl{}, info(Make<OrtKernelInfo>(api.ort->CopyKernelInfo, given)) {
   const OrtKernelInfo* i = info.get();
   node.session = &SessionOf(Get<const OrtEp*>(api.ep->KernelInfo_GetEp, i));
-  device = node.session->device;
   node.row = &row;
   node.name = ReadString([&](char* out, size_t* n) { return api.ort->KernelInfo_GetNodeName(i, out, n); });
   node.tag = {node.name.c_str(), row.name};
@@ -115,33 +110,34 @@ Kernel::Kernel(const OpDef& row, const OrtKernelInfo* given)
       node.out_types.back() =
           ReadType(Make<OrtTypeInfo>(api.ort->KernelInfo_GetOutputTypeInfo, i, o).get()).type;
   }
-  packable = ParseIndices(row.prepack_in);
+  std::vector<ValueInfo> in;
+  std::vector<std::string> names;
+  ReadInputs(in, names);
+  node.packed = PackedValuesOf(row, node.attrs, in, names);
+  CheckOrder(node, names);
 
   ort_version_supported = kOrtApi;
   Compute = [](OrtKernelImpl* self, OrtKernelContext* context) noexcept {
     return Guard([&] { RunNode(Enter<Kernel>(self).node, context); });
   };
   Release = [](OrtKernelImpl* self) noexcept { delete &Enter<Kernel>(self); };
-  if (row.prepack == nullptr) return;
-  PrePackWeight = [](OrtKernelImpl* self, const OrtValue* tensor, int index, OrtAllocator*,
-                     OrtSharedPrePackedWeightCache*, bool* packed) noexcept {
-    return Guard([&] { *packed = Enter<Kernel>(self).Pack(tensor, static_cast<size_t>(index)); });
-  };
 }
 
-bool Kernel::Pack(const OrtValue* tensor, size_t index) {
-  bool wanted = false;
-  for (const size_t i : packable) wanted = wanted || i == index;
-  if (!wanted) return false;
-  try {
-    PackPlan plan(node, index, tensor);
-    const Tensor* made = node.row->prepack(plan, index);
-    if (made == nullptr) return false;
-    plan.Keep(made);
-    node.packed[index] = *made;
-    return true;
-  } catch (const std::exception& e) {
-    Fail("While prepacking input ", index, " of ", node.row->name, " node '", node.name, "': ", e.what());
+void Kernel::ReadInputs(std::vector<ValueInfo>& in, std::vector<std::string>& names) const {
+  in.resize(node.host_in.size());
+  for (size_t i = 0; i < in.size(); ++i) {
+    names.push_back(ReadString(
+        [&](char* out, size_t* n) { return api.ort->KernelInfo_GetInputName(info.get(), i, out, n); }));
+    if (names[i].empty() || node.row->packed == nullptr) continue;
+    in[i].present = true;
+    const auto type = ReadType(Make<OrtTypeInfo>(api.ort->KernelInfo_GetInputTypeInfo, info.get(), i).get());
+    in[i].type = type.type;
+    in[i].has_shape = type.known;
+    in[i].shape = type.shape;
+    int constant = 0;
+    const OrtValue* value = nullptr;
+    Ok(api.ort->KernelInfoGetConstantInput_tensor(info.get(), i, &constant, &value));
+    in[i].constant = constant != 0;
   }
 }
 

@@ -1,5 +1,7 @@
 #include "ep/node.h"
 
+#include "ep/session.h"
+
 namespace daybreak {
 namespace {
 

@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "core/op.h"
-#include "ep/session.h"
+#include "ep/api.h"
 
 namespace daybreak {
+
+struct Session;
 
 struct GraphNode {
   const OrtNode* node = nullptr;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ep/allocator.h"
+#include "ops/nbits_pack.h"
 
 namespace daybreak {
 namespace {
@@ -21,34 +22,24 @@ void ReadHeader(const OrtValue* value, Tensor& tensor) {
 // ORT's index of the node's input or output i.
 int At(const std::vector<int>& places, size_t i) { return places.empty() ? static_cast<int>(i) : places[i]; }
 
-bool IsOnCpu(const OrtValue* value) {
-  return api.ep->MemoryDevice_GetDeviceType(api.ep->Value_GetMemoryDevice(value)) ==
-         OrtMemoryInfoDeviceType_CPU;
-}
-
 }  // namespace
 
-DevicePlan::~DevicePlan() {
+RunPlan::~RunPlan() {
   for (size_t i = 0; i < scratch_count_; ++i)
     device_.Free((i < scratch_.size() ? scratch_[i] : more_scratch_[i]).device.address);
 }
 
-Tensor DevicePlan::Allocate(DType type, const Shape& shape, MemoryKind kind) {
-  Tensor tensor{.type = type, .shape = shape};
-  const size_t bytes = tensor.bytes();
-  tensor.device = {device_.Alloc(bytes, kind), bytes};
-  return tensor;
-}
-
-const Tensor* DevicePlan::Scratch(DType type, const Shape& shape) {
+const Tensor* RunPlan::Scratch(DType type, const Shape& shape) {
   Tensor& slot = scratch_count_ < scratch_.size() ? scratch_[scratch_count_] : more_scratch_[scratch_count_];
-  slot = Allocate(type, shape, MemoryKind::kScratch);
+  slot = {.type = type, .shape = shape};
+  const size_t bytes = slot.bytes();
+  slot.device = {device_.Alloc(bytes, MemoryKind::kScratch), bytes};
   ++scratch_count_;
   if (memo_ != nullptr) memo_->AddMade(true, 0, slot);
   return &slot;
 }
 
-void DevicePlan::Run(const Dispatch& dispatch) {
+void RunPlan::Run(const Dispatch& dispatch) {
   NodeTag tag = node_.tag;
   if (const ProblemScope* scope = ProblemScope::Current()) {
     tag.problem = scope->problem().c_str();
@@ -57,8 +48,7 @@ void DevicePlan::Run(const Dispatch& dispatch) {
   device_.Issue(dispatch, tag, memo_ ? &memo_->Commands() : nullptr);
 }
 
-void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset,
-                      size_t to_offset) {
+void RunPlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t from_offset, size_t to_offset) {
   only_dispatches_ = false;
   if (bytes == 0) return;
   const size_t from_bytes = from->bytes(), to_bytes = to->bytes();
@@ -85,7 +75,7 @@ void DevicePlan::Copy(const Tensor* from, const Tensor* to, size_t bytes, size_t
     device_.Copy(source_at, target_at, bytes);
 }
 
-void DevicePlan::Put(const void* from, void* to, size_t bytes) {
+void RunPlan::Put(const void* from, void* to, size_t bytes) {
   only_dispatches_ = false;
   if (!Capturing()) return device_.Upload(from, to, bytes);
   // Kept as long as the recording: a replay copies from it.
@@ -115,7 +105,37 @@ void RunPlan::Place(Tensor& tensor, const void* data, size_t bytes, bool on_cpu)
     tensor.device = {const_cast<void*>(data), bytes};
 }
 
-bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
+bool RunPlan::Pack(PackedValue& value, Tensor& tensor, const void* data) {
+  const PackedOrder& order = value.order;
+  if (order.columns == 0) return false;
+  Check(tensor.bytes() == order.size(), "has shape ", ToString(tensor.shape), " of ", NameOf(tensor.type),
+        ", ", tensor.bytes(), " bytes; the node's attributes ask for ", order.size(), ".");
+  if (tensor.bytes() == 0) return true;
+  void*& address = tensor.device.address;
+  const bool is_of_ort = address == data;
+  if (is_of_ort && value.given == data) {
+    address = value.packed;
+    return true;
+  }
+  if (is_of_ort && node_.session->packing.HoldOf(value) != Hold::kEachRun) {
+    void* packed = node_.session->packing.At(device_, value, tensor);
+    if (packed == nullptr) return false;
+    value.given = data;
+    address = value.packed = packed;
+    return true;
+  }
+  if (value.follows) return false;
+  // What the memory holds may have changed: this is done again with every input that is read.
+  Memo* memo = std::exchange(memo_, nullptr);
+  const Tensor* packed = Scratch(tensor.type, tensor.shape);
+  Run(PackColumns(&tensor, packed, order, 0, order.columns));
+  memo_ = memo;
+  tensor = *packed;
+  return true;
+}
+
+bool RunPlan::ReadInput(size_t i, Entry& entry) {
+  Tensor& tensor = entry.tensor;
   const int at = At(node_.in_at, i);
   const OrtValue* value = nullptr;
   if (at >= 0) Ok(api.ort->KernelContext_GetInput(context_, static_cast<size_t>(at), &value));
@@ -126,6 +146,7 @@ bool RunPlan::ReadInput(size_t i, Tensor& tensor) {
     const size_t bytes = tensor.bytes();
     Check(bytes == 0 || data != nullptr, "has no memory.");
     Place(tensor, data, bytes, node_.host_in[i]);
+    if (i < node_.packed.size()) entry.packed = Pack(node_.packed[i], tensor, data);
   } catch (const std::exception& e) {
     Fail("Input ", i, " ", e.what());
   }
@@ -136,11 +157,13 @@ const Tensor* RunPlan::In(size_t i) {
   if (i >= node_.host_in.size()) return nullptr;
   Entry& entry = in_[i];
   if (!entry.known) {
-    entry.present = !node_.packed.contains(i) && ReadInput(i, entry.tensor);
+    entry.present = ReadInput(i, entry);
     entry.known = true;
   }
   return entry.present ? &entry.tensor : nullptr;
 }
+
+bool RunPlan::IsPacked(size_t i) { return In(i) != nullptr && in_[i].packed; }
 
 const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
   if (i >= node_.out_types.size() || node_.out_types[i] == DType::kUndefined) return nullptr;
@@ -171,6 +194,14 @@ const Tensor* RunPlan::Out(size_t i, const Shape& shape) {
   entry.known = true;
   if (memo_ != nullptr) memo_->AddMade(false, i, tensor);
   return &tensor;
+}
+
+void CheckOrder(const NodeFacts& node, const std::vector<std::string>& names) {
+  for (size_t i = 0; i < names.size(); ++i)
+    Check(
+        node.session->packing.Agrees(names[i], i < node.packed.size() ? node.packed[i].order : PackedOrder{}),
+        "Input ", i, " of ", node.row->name, " node '", node.name,
+        "' is a weight that other nodes read in another order.");
 }
 
 void RunNode(NodeFacts& node, OrtKernelContext* context) {
@@ -224,40 +255,6 @@ void RunPlan::Finish() {
   if (memo_ != nullptr) Remember();
   for (const auto& [bytes, target] : mirrors_)
     if (!bytes.empty()) Put(bytes.data(), target, bytes.size());
-}
-
-const Tensor* RunPlan::Persistent(DType, const Shape&) {
-  Fail("Memory that a node keeps is made by prepacking only.");
-}
-
-const Tensor* RunPlan::Packed(size_t i) {
-  const auto found = node_.packed.find(i);
-  return found == node_.packed.end() ? nullptr : &found->second;
-}
-
-PackPlan::PackPlan(NodeFacts& node, size_t index, const OrtValue* value) : DevicePlan(node), index_(index) {
-  ReadHeader(value, weight_);
-  const void* data = Get<const void*>(api.ort->GetTensorData, value);
-  const size_t bytes = weight_.bytes();
-  if (node.host_in[index]) {
-    weight_.host = data;
-  } else if (bytes > 0 && IsOnCpu(value)) {
-    weight_ = *Scratch(weight_.type, weight_.shape);
-    device_.Upload(data, weight_.device.address, bytes);
-  } else {
-    weight_.device = {const_cast<void*>(data), bytes};
-  }
-}
-
-PackPlan::~PackPlan() {
-  for (auto& [i, tensor] : made_)
-    if (&tensor != kept_) device_.Free(tensor.device.address);
-}
-
-const Tensor* PackPlan::Out(size_t, const Shape&) { Fail("Prepacking has no outputs."); }
-
-const Tensor* PackPlan::Persistent(DType type, const Shape& shape) {
-  return &(made_[made_.size()] = Allocate(type, shape, MemoryKind::kWeight));
 }
 
 }  // namespace daybreak

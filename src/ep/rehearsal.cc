@@ -5,6 +5,8 @@
 #include <cstring>
 #include <deque>
 
+#include "ops/nbits_pack.h"
+
 namespace daybreak {
 namespace {
 
@@ -81,8 +83,7 @@ class ShapesPlan final : public Plan {
   const Tensor* Out(size_t i, const Shape& shape) override;
   size_t OutCount() override { return node_.out.size(); }
   const Tensor* Scratch(DType type, const Shape& shape) override;
-  const Tensor* Persistent(DType, const Shape&) override { Fail("Prepacking is not rehearsed."); }
-  const Tensor* Packed(size_t) override { return nullptr; }
+  bool IsPacked(size_t i) override { return OrderOf(i) != nullptr; }
   const Attrs& Attributes() override { return *node_.attrs; }
   const DeviceInfo& Device() override;
   Tuning* Tuned() override;
@@ -93,6 +94,8 @@ class ShapesPlan final : public Plan {
   void Copy(const Tensor*, const Tensor*, size_t, size_t, size_t) override {}
 
  private:
+  // nullptr when the row reads input i as it is.
+  const PackedOrder* OrderOf(size_t i) const;
   // The memory of an input that output `value` of this shape goes to, or nullptr.
   void* InPlace(const ModelValue& value, const Tensor& tensor);
 
@@ -157,7 +160,18 @@ const Tensor* ShapesPlan::In(size_t i) {
     const bool number = tensor.type == DType::kI32 || tensor.type == DType::kI64;
     if (tensor.host == nullptr && number && tensor.count() == 1) tensor.host = &run_.guess.keys;
   }
-  return in_[i] = &tensor;
+  in_[i] = &tensor;
+  if (const PackedOrder* order = OrderOf(i)) {
+    const Tensor* packed = Scratch(tensor.type, tensor.shape);
+    Run(PackColumns(&tensor, packed, *order, 0, order->columns));
+  }
+  return &tensor;
+}
+
+const PackedOrder* ShapesPlan::OrderOf(size_t i) const {
+  const auto* found = std::find_if(node_.packed.begin(), node_.packed.end(),
+                                   [&](const PackedInput& input) { return input.input == i; });
+  return found == node_.packed.end() ? nullptr : &found->order;
 }
 
 void* ShapesPlan::InPlace(const ModelValue& value, const Tensor& tensor) {

@@ -34,6 +34,7 @@ struct ModelNode {
   std::vector<int> in, out;    // places among the values; -1: absent
   std::vector<bool> host_in;   // by input: read on the CPU
   std::vector<bool> host_out;  // by output: written on the CPU
+  PackedInputs packed;         // inputs that the row reads in packed order; none that follows
 };
 
 struct Model {

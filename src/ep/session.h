@@ -10,6 +10,7 @@
 #include "ep/api.h"
 #include "ep/fusion.h"
 #include "ep/options.h"
+#include "ep/packing.h"
 #include "ep/slot.h"
 #include "gpu/device.h"
 
@@ -17,7 +18,10 @@ namespace daybreak {
 
 struct Session {
   ~Session() {
-    if (device) slot->CloseSession();
+    if (device) {
+      packing.Release(*device);
+      slot->CloseSession();
+    }
   }
 
   std::string ep_name;
@@ -31,6 +35,8 @@ struct Session {
   Tuning tuning;             // what chooses variants
   std::map<std::string, Fusion>
       fusions;  // claimed in the graph that ORT asked for last, by name of an output
+
+  Packing packing;  // constants in the order of kernels
 
   bool capture = false;          // enableGraphCapture
   std::vector<void*> constants;  // device memory with CPU values that the recording reads

@@ -126,6 +126,10 @@ void DeviceImpl::Free(void* address) noexcept {
   pool_.Give(*pool_.Addresses().Resolve(address).buffer);
 }
 
+MemoryKind DeviceImpl::KindOf(const void* address) const {
+  return pool_.Addresses().Resolve(address).buffer->kind;
+}
+
 void DeviceImpl::Trim(uint64_t keep_bytes) {
   std::lock_guard lock(gate_);
   pool_.Trim(keep_bytes);
@@ -274,14 +278,15 @@ void DeviceImpl::WaitForGpu() {
 
 // --- Runs
 
-void DeviceImpl::SetRunContext(RunContext* context) {
-  const RunContext* ending = Run();
+RunContext* DeviceImpl::SetRunContext(RunContext* context) {
+  RunContext* ending = Run();
   if (ending != nullptr && !ending->timings.empty()) {
     std::lock_guard lock(gate_);
     WaitForGpu();  // hands the timings out while their collectors are there
   }
   thread_run = {context ? this : nullptr, context};
   if (context != nullptr && context->recording == nullptr) encoder_.Wake();
+  return ending;
 }
 
 bool DeviceImpl::Prepare(uint64_t model) {

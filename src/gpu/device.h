@@ -109,6 +109,8 @@ class Device {
   // The buffer goes back to the pool, or, during a recording, to the recording's own pool. Ignores nullptr.
   virtual void Free(void* address) noexcept = 0;
   virtual bool Owns(const void* address) const noexcept = 0;
+  // What the memory at `address`, which is in use, was allocated for.
+  virtual MemoryKind KindOf(const void* address) const = 0;
   // Destroys free buffers beyond `keep_bytes`.
   virtual void Trim(uint64_t keep_bytes) = 0;
   virtual MemoryStats Memory() const = 0;
@@ -131,8 +133,9 @@ class Device {
   // Flushes and waits for everything issued so far.
   virtual void Wait() = 0;
 
-  // --- Runs. `context` must outlive the bracket; nullptr ends it. Applies to the calling thread.
-  virtual void SetRunContext(RunContext* context) = 0;
+  // --- Runs. `context` must outlive the bracket; nullptr ends it. Applies to the calling thread. Returns the
+  // one before.
+  virtual RunContext* SetRunContext(RunContext* context) = 0;
   // Starts to compile what earlier processes needed for the model; false when nothing is known of it.
   virtual bool Prepare(uint64_t model) = 0;
   // Starts to compile what the dispatch would need, ahead of its run and behind what runs need. Its tensors

@@ -67,6 +67,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   void* Alloc(size_t bytes, MemoryKind kind) override;
   void Free(void* address) noexcept override;
   bool Owns(const void* address) const noexcept override { return pool_.Addresses().Contains(address); }
+  MemoryKind KindOf(const void* address) const override;
   void Trim(uint64_t keep_bytes) override;
   MemoryStats Memory() const override;
   void Upload(const void* host, void* device, size_t bytes) override;
@@ -76,7 +77,7 @@ class DeviceImpl final : public Device, public std::enable_shared_from_this<Devi
   bool IssueAgain(const Issued& issued) override;
   void Flush() override;
   void Wait() override;
-  void SetRunContext(RunContext* context) override;
+  RunContext* SetRunContext(RunContext* context) override;
   bool Prepare(uint64_t model) override;
   void Foresee(const Dispatch& dispatch) override;
   void Remember(uint64_t model) override;

@@ -1,6 +1,7 @@
 // com.microsoft.GatherBlockQuantized: rows of a block-quantised table, dequantised on the way. An index
 // outside
 // [-dim, dim) gives zeros.
+#include "ops/matmul_nbits.h"
 #include "ops/move.h"
 
 namespace daybreak {
@@ -9,6 +10,21 @@ namespace {
 // u8 data holds 8 / bits values a byte, packed along the last axis, low bits first; i4 and u4 are what they
 // are.
 int64_t PerElement(const Tensor* data, int64_t bits) { return data->type == DType::kU8 ? 8 / bits : 1; }
+
+// A table that a head of the model may read as the weights of a product: a row is a column there.
+PackedInputs Packed(const Attrs& attrs, std::span<const ValueInfo> in) {
+  PackedInputs packed;
+  const ValueInfo& data = in[0];
+  const int64_t bits = attrs.Int("bits", 4), block = attrs.Int("block_size", 128);
+  if (data.type != DType::kU8 || !data.has_shape || data.shape.size() != 2 || data.shape[0] < 0)
+    return packed;
+  if (attrs.Int("gather_axis", 0) % 2 != 0 || attrs.Int("quantize_axis", 1) % 2 == 0) return packed;
+  const int64_t k = data.shape[1] * 8 / bits;
+  if (k <= 0 || k % block != 0 || !DeclineNbits(bits, block).empty()) return packed;
+  AddPackedWeight(packed, in, 0, 2, 3, {U32(k), U32(bits), U32(block)}, data.shape[0]);
+  for (PackedInput& input : packed) input.follows = true;
+  return packed;
+}
 
 void GatherBlockQuantized(Plan& p) {
   const Tensor *data = p.In(0), *indices = p.In(1), *scales = p.In(2);
@@ -30,6 +46,7 @@ void GatherBlockQuantized(Plan& p) {
   for (size_t i = axis + 1; i < values.size(); ++i) shape.push_back(values[i]);
   const Tensor* y = p.Out(0, shape);
 
+  const NbitsFormat format{U32(inner), U32(bits), U32(block)};
   const bool is_u8 = data->type == DType::kU8;
   const AxisSplit split = SplitAt(values, static_cast<int64_t>(blocked));
   const uint32_t width = inner % 4 == 0 && y->type != DType::kBF16 ? 4 : 1;
@@ -40,7 +57,11 @@ void GatherBlockQuantized(Plan& p) {
                  {"SIGNED", data->type == DType::kI4},
                  {"ZERO", is_u8 ? int32_t{1} << (bits - 1) : 0},
                  {"ZERO_POINTS", zero_points != nullptr},
-                 {"INDEX_WORDS", IndexWords(*indices)}},
+                 {"INDEX_WORDS", IndexWords(*indices)},
+                 {"PACKED_DATA", p.IsPacked(0)},
+                 {"PACKED_SCALES", p.IsPacked(2)},
+                 {"PACKED_ZEROS", p.IsPacked(3)},
+                 {"LOAD_WORDS", p.IsPacked(0) ? format.load_words() : 1}},
       .in = {{"data", data, 1, View::kWords}, {"indices", indices, 1, View::kWords}, {"scales", scales}},
       .out = {out},
       .params = {{"size", U32(y->count())},
@@ -73,7 +94,8 @@ const Register ops{
      .name = "GatherBlockQuantized",
      .types = "T1: u8 i4 u4; T2: f32 f16 bf16",
      .plan = GatherBlockQuantized,
-     .declines = Declines},
+     .declines = Declines,
+     .packed = Packed},
 };
 
 }  // namespace

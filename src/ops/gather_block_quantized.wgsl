@@ -1,11 +1,15 @@
 // y[o, m, r] = (data[d] - zero point) * scale for d = [o, indices[m], r], zero where the index is out of range. Values
 // have BITS bits, low bits of a word first. The scale of value d is that of its block along the blocked axis; zero
-// points are laid out like the scales, in rows of `zero_row` values.
+// points are laid out like the scales, in rows of `zero_row` values. Each of data, scales and zero points may be in packed
+// order (lib/packed.wgsl), where a row that is gathered is a column.
 //   data, indices (words), scales, zero_points? (words) -> y
-//   consts: BITS, SIGNED, ZERO (the default zero point), ZERO_POINTS, INDEX_WORDS
+//   consts: BITS, SIGNED, ZERO (the default zero point), ZERO_POINTS, INDEX_WORDS, PACKED_DATA, PACKED_SCALES, PACKED_ZEROS,
+//     LOAD_WORDS (of an element of packed data)
 //   params: size, count (of indices), dim (gathered), inner, blocked_dim, blocked_stride, block, blocks, and for zero
 //           points scale_row (last axis of the scales), zero_row
+#include "lib/packed.wgsl"
 #include "lib/wrap_index.wgsl"
+const LOAD = LOAD_WORDS * 32u / BITS;  // values of an element of packed data
 const PER_WORD = 32u / BITS;
 
 fn value_of(word: u32, i: u32) -> i32 {
@@ -14,22 +18,30 @@ fn value_of(word: u32, i: u32) -> i32 {
   return bitcast<i32>(extractBits(word, shift, BITS));
 }
 
+// The zero point of the scale at `scale` among rows of scales.
 fn zero_of(scale: u32) -> i32 {
 #if ZERO_POINTS
   let row = scale / params.scale_row;
-  let at = row * params.zero_row + (scale - row * params.scale_row);
+  let block = scale - row * params.scale_row;
+  var at = row * params.zero_row + block;
+  if (PACKED_ZEROS) {
+    let byte = packed_at(column_of(row, params.dim), block * BITS / 8u, params.zero_row * BITS / 8u);
+    at = byte * (8u / BITS) + block % (8u / BITS);
+  }
   return value_of(zero_points[at / PER_WORD], at);
 #else
   return ZERO;
 #endif
 }
 
-// The run of values of one row and one block that the last value lay in: value i of y is value i + run_shift of data.
+// The run of values of one row and one block that the last value lay in: value i of y is value i + run_shift of data, or of
+// the column of packed data.
 var<private> run_end = 0u;
 var<private> run_shift = 0u;
 var<private> run_scale = 0.0;
 var<private> run_zero = 0;
 var<private> run_exists = false;
+var<private> run_column = Column();
 
 fn enter_run(i: u32) {
   let row = i / params.inner;
@@ -42,7 +54,8 @@ fn enter_run(i: u32) {
     return;
   }
   let d = (outer * params.dim + index) * params.inner + within;
-  run_shift = d - i;
+  run_shift = select(d, within, PACKED_DATA) - i;
+  run_column = column_of(index, params.dim);
   let line = d / params.blocked_stride;
   let blocked_outer = line / params.blocked_dim;
   let c = line - blocked_outer * params.blocked_dim;
@@ -50,14 +63,15 @@ fn enter_run(i: u32) {
   let left = min((block + 1u) * params.block, params.blocked_dim) - c;
   run_end = i + select(1u, min(left, params.inner - within), params.blocked_stride == 1u);
   let scale = (blocked_outer * params.blocks + block) * params.blocked_stride + (d - line * params.blocked_stride);
-  run_scale = scales_get(scale);
+  run_scale = scales_get(select(scale, packed_at(run_column, block, params.blocks), PACKED_SCALES));
   run_zero = zero_of(scale);
 }
 
 fn y_at(i: u32) -> y_v {
   if (i >= run_end) { enter_run(i); }
   if (!run_exists) { return 0.0; }
-  let d = i + run_shift;
+  var d = i + run_shift;
+  if (PACKED_DATA) { d = packed_at(run_column, d / LOAD, params.inner / LOAD) * LOAD + d % LOAD; }
   return f32(value_of(data[d / PER_WORD], d) - run_zero) * run_scale;
 }
 

@@ -262,10 +262,8 @@ void MultiplyOnMatrixUnits(Plan& p, const NbitsFew& few) {
           {"BITS_4", q.bits == 4},
           {"BITS_8", q.bits == 8},
           {"TWO_LOADS", words > 4}});
-  // Short steps are bound by loads, so that scales are worth registers.
-  const bool quads = launch.tile.depth == kStep && CanLoadQuads(few);
   AddNbitsWeights(d, product, std::min(4u, words), whole_n || sliced ? 4 : 1,
-                  whole_n ? View::kWords : View::kTyped, quads);
+                  whole_n ? View::kWords : View::kTyped);
   const uint32_t tile_n = launch.tile.n(launch.unit), columns = few.gated() ? tile_n / 2 : tile_n;
   const uint32_t tiles = CeilDiv(n, columns), tiles1 = few.gated() ? 0 : CeilDiv(n1, columns);
   for (const Param& param :

@@ -62,19 +62,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var a_$i = a_item(a_row_$i, limited(first, last), first + k_thread < last);
 #endfor
   let source = source_of(place, tid);
-  var b_next = b_load(source, limited(first, last), Octets(), true);
+  var b_next = b_load(source, limited(first, last));
   for (var k0 = first; k0 < last; k0 += DEPTH) {
     workgroupBarrier();
 #for i A_ITEMS
     stage_a[(stage_row(tid) + $iu * (WG / OCTETS)) * ROW_K + tid % OCTETS] = a_$i;
 #endfor
-    b_stage(b_next, source, tid, k0);
+    b_stage(b_next, tid);
     workgroupBarrier();
     let next = limited(k0 + DEPTH, last);
 #for i A_ITEMS
     a_$i = a_item(a_row_$i, next, next + k_thread < last);
 #endfor
-    b_next = b_load(source, next, b_next, false);
+    b_next = b_load(source, next);
     for (var k = 0u; k < DEPTH; k += MK) {
 #for i ROWS
       let left_$i = subgroupMatrixLoad<Left, row_major>(&stage_a, (sub_m + $iu * MM) * ROW_K + k / 8u, ROW_K);

@@ -8,7 +8,25 @@
 
 namespace daybreak {
 
-uint32_t NbitsProduct::load_words() const { return std::min(4u, block * bits / 32); }
+uint32_t NbitsFormat::load_words() const { return std::min(4u, block * bits / 32); }
+
+NbitsFormat FormatOf(const Attrs& attrs) {
+  return {U32(attrs.Int("K", 0)), U32(attrs.Int("bits", 4)), U32(attrs.Int("block_size", 32))};
+}
+
+void AddPackedWeight(PackedInputs& packed, std::span<const ValueInfo> in, size_t w, size_t scales,
+                     size_t zeros, const NbitsFormat& format, int64_t n) {
+  const uint32_t columns = U32(n), words = format.load_words();
+  const auto floats = [&](size_t i) {
+    const auto bytes = static_cast<uint32_t>(BitsOf(in[i].type) / 8);
+    packed.push_back({i, {columns, format.blocks(), bytes}});
+  };
+  packed.push_back({w, {columns, format.blocks() * (format.block * format.bits / 32 / words), 4 * words}});
+  floats(scales);
+  if (zeros >= in.size() || !in[zeros].present) return;
+  if (IsFloat(in[zeros].type)) return floats(zeros);
+  packed.push_back({zeros, {columns, CeilDiv(format.blocks() * format.bits, 8u), 1}});
+}
 
 namespace {
 
@@ -89,11 +107,9 @@ const Family kFamily("nbits", {"nbits_few,nbits_dot",
                                "nbits_tile"});
 
 void MatMulNBits(Plan& p) {
-  NbitsProduct q{.x = p.In(0),
-                 .weight = {.w = p.In(1), .scales = p.In(2), .zeros = p.In(3), .bias = p.In(5)},
-                 .k = U32(p.Attr("K", 0)),
-                 .bits = U32(p.Attr("bits", 4)),
-                 .block = U32(p.Attr("block_size", 32))};
+  NbitsProduct q{FormatOf(p.Attributes())};
+  q.x = p.In(0);
+  q.weight = {.w = p.In(1), .scales = p.In(2), .zeros = p.In(3), .bias = p.In(5)};
   q.weight.n = U32(p.Attr("N", 0));
   Shape shape = q.x->shape;
   Check(!shape.empty() && shape.back() == q.k, "Input 0 has shape ", ToString(shape),
@@ -102,6 +118,12 @@ void MatMulNBits(Plan& p) {
   q.m = U32(Count(shape, 0, shape.size() - 1));
   q.weight.y = p.Out(0, shape);
   MultiplyNbits(p, q);
+}
+
+PackedInputs Packed(const Attrs& attrs, std::span<const ValueInfo> in) {
+  PackedInputs packed;
+  AddPackedWeight(packed, in, 1, 2, 3, FormatOf(attrs), attrs.Int("N", 0));
+  return packed;
 }
 
 std::string Declines(const NodeView& n) {
@@ -115,13 +137,13 @@ const Register ops{
      .until = 1,
      .types = "T1: f32 f16; T2: u8; T3: u8 f32 f16",
      .plan = MatMulNBits,
-     .declines = Declines},
+     .declines = Declines,
+     .packed = Packed},
 };
 
 }  // namespace
 
-void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view,
-                     bool quads) {
+void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view) {
   constexpr struct {
     const char *w, *scales, *zeros, *bias, *y;
   } kNames[] = {{"w", "scales", "zeros", "bias", "y"},
@@ -134,34 +156,25 @@ void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t 
     const NbitsWeight& m = *weights[i];
     if (m.w == nullptr) continue;
     d.in.push_back({kNames[i].w, m.w, words, View::kWords});
-    const Bind scales{kNames[i].scales, m.scales, quads ? 2u : 1u, quads ? View::kWords : View::kTyped};
-    d.in.push_back(scales);
+    d.in.push_back({kNames[i].scales, m.scales});
     if (zeros == Zeros::kBytes) d.in.push_back({kNames[i].zeros, m.zeros, 1, View::kWords});
-    if (zeros == Zeros::kFloats) d.in.push_back({kNames[i].zeros, m.zeros, scales.width, scales.view});
+    if (zeros == Zeros::kFloats) d.in.push_back({kNames[i].zeros, m.zeros});
     if (m.bias) d.in.push_back({kNames[i].bias, m.bias});
     if (i == 0 || !few.gated()) d.out.push_back({kNames[i].y, m.y, y_width, y_view});
   }
   for (const Const& c : {Const{"BITS", q.bits},
                          {"BLOCK", q.block},
+                         {"LOAD_WORDS", q.load_words()},
                          {"WORDS", words},
                          {"WIDE", words > 1},
                          {"ZEROS_U8", zeros == Zeros::kBytes},
                          {"ZEROS_T", zeros == Zeros::kFloats},
                          {"BIAS", q.weight.bias != nullptr},
-                         {"SCALE_QUADS", quads},
                          {"GATED", few.gated()},
                          {"THREE", few.more[1].w != nullptr},
                          {"TWO", few.more[0].w != nullptr}})
     d.consts.push_back(c);
   if (few.gated()) d.consts.push_back({"ACTIVATE", Code{few.activate}});
-}
-
-bool CanLoadQuads(const NbitsFew& few) {
-  const auto takes = [](const NbitsWeight& w) {
-    return w.w == nullptr ||
-           (w.scales->type == DType::kF16 && (ZerosOf(w) != Zeros::kFloats || w.zeros->type == DType::kF16));
-  };
-  return few.first.blocks() % 4 == 0 && takes(few.first.weight) && takes(few.more[0]) && takes(few.more[1]);
 }
 
 bool NbitsWeightsFit(const DeviceInfo& device, const NbitsFew& few, uint64_t others) {

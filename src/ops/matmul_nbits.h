@@ -5,7 +5,8 @@
 
 namespace daybreak {
 
-// One weight matrix [n][blocks][bytes of a block], its scales [n][blocks], and what goes with it.
+// One weight matrix [n][blocks][bytes of a block], its scales [n][blocks] and zero points, in packed order
+// (core/packing.h), and what goes with it.
 struct NbitsWeight {
   const Tensor* w = nullptr;
   const Tensor* scales = nullptr;
@@ -16,15 +17,29 @@ struct NbitsWeight {
   uint32_t n = 0;
 };
 
-// y = x * W^T + bias for x [m][k]; K is quantised in blocks of `block` weights of `bits` bits.
-struct NbitsProduct {
-  const Tensor* x = nullptr;
-  NbitsWeight weight;
-  uint32_t m = 0, k = 0, bits = 4, block = 32;
+// K is quantised in blocks of `block` weights of `bits` bits.
+struct NbitsFormat {
+  uint32_t k = 0, bits = 4, block = 32;
 
   uint32_t blocks() const { return CeilDiv(k, block); }
-  // u32 words a load: as wide as rows are aligned, and never across a block.
+  // u32 words of an element of packed weights, the widest load of a kernel: a vector that does not cross a
+  // block.
   uint32_t load_words() const;
+};
+
+// The format by the attributes K, bits and block_size.
+NbitsFormat FormatOf(const Attrs& attrs);
+
+// Lists inputs that kernels read in packed order: the weights `w` of n columns, their scales, and their zero
+// points where they are present.
+void AddPackedWeight(PackedInputs& packed, std::span<const ValueInfo> in, size_t w, size_t scales,
+                     size_t zeros, const NbitsFormat& format, int64_t n);
+
+// y = x * W^T + bias for x [m][k].
+struct NbitsProduct : NbitsFormat {
+  const Tensor* x = nullptr;
+  NbitsWeight weight;
+  uint32_t m = 0;
 };
 
 // Chooses a kernel and runs it. Nothing happens when y is empty.
@@ -45,14 +60,11 @@ struct NbitsFew {
   bool gated() const { return activate != nullptr; }
 };
 
-// Adds the weights of a product and what goes with them, in loads of `words` u32 and with results of
-// `y_width` elements, and the constants of lib/nbits_weights.wgsl; GATED, and ACTIVATE with it. `quads`:
-// scales, and zero points that are floats, are bound by the four, see CanLoadQuads.
+// Adds the weights of a product and what goes with them, in loads of `words` u32 (a divisor of load_words())
+// and with results of `y_width` elements, and the constants of lib/nbits_weights.wgsl; GATED, and ACTIVATE
+// with it.
 void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width = 1,
-                     View y_view = View::kTyped, bool quads = false);
-// True when scales and zero points of four blocks are one load: f16, and a number of blocks that four
-// divides.
-bool CanLoadQuads(const NbitsFew& few);
+                     View y_view = View::kTyped);
 // True when one dispatch can take the weights: either all or none have biases and zero points, which are of
 // one kind, the second and third have one shape, and with `others` bindings they are not more than the device
 // has.

@@ -2,7 +2,7 @@
 // bits once (lib/nbits_digits.wgsl); packed products of four fields and four digits then give sums without a rounding, one
 // factor a load. A team of LANES threads takes COLUMNS columns for ROWS rows, each weight is read once, and the next load
 // is on its way while one is multiplied, the first while x is prepared.
-//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], zeros?, bias?
+//   x [m][k], skip?, norm? [k], and weights (lib/nbits_weights.wgsl)
 //   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
 //   consts: WG, LANES, COLUMNS, ROWS, UNITS (of a load), CHUNK (loads that x is prepared for at a time), SG
 //     (lanes that shuffles reach), WHOLE (the size of every subgroup), ROW_TILES
@@ -21,12 +21,10 @@ var<workgroup> part: array<f32, TEAMS * PARTS * SUMS>;
 
 struct Load { words: w_t, scale: f32, zero: f32 }
 
-fn load(p: Place, c: u32, run: u32) -> Load {
-  let matrix = source(p, c);
-  let n = column(p, c);
+fn load(matrix: u32, c: Column, run: u32) -> Load {
   let block = run * RUN / BLOCK;
-  return Load(load_words(matrix, n * params.runs + run), load_scale(matrix, n * params.blocks + block),
-              zero_point(matrix, n, block) - Q_BASE);
+  return Load(load_words(matrix, load_at(c, run)), load_scale(matrix, scale_at(c, block)),
+              zero_point(matrix, c, block) - Q_BASE);
 }
 
 fn team_total(team: u32, slot: u32) -> f32 {
@@ -57,7 +55,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let lane = tid % LANES;
 
 #for c COLUMNS
-  var load$c = load(place, $cu, min(lane, params.runs - 1u));
+  let matrix$c = source(place, $cu);
+  let column$c = column(place, $cu);
+  var load$c = load(matrix$c, column$c, min(lane, params.runs - 1u));
 #for r ROWS
   var total$c_$r = 0.0;
 #endfor
@@ -71,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let run = min(first + lane, params.runs - 1u);
     let next = min(run + LANES, params.runs - 1u);
 #for c COLUMNS
-    let next$c = load(place, $cu, next);
+    let next$c = load(matrix$c, column$c, next);
 #for u UNITS
     let fields$c_$u = fields(load$c.words, $uu);
 #endfor

@@ -2,7 +2,7 @@
 // the input of an RMS norm (of x + skip), and up to three weights share it. The norm's factor of a row is applied to the
 // finished sums, so that no thread waits for it. Columns, rows and octets are written out, because compilers do not unroll
 // loops of this size, and what is indexed by a loop leaves the registers.
-//   x [m][k], skip?, norm? [k], per weight: w (words) [n][blocks][BLOCK * BITS / 8 bytes], scales [n][blocks], zeros?, bias?
+//   x [m][k], skip?, norm? [k], and weights (lib/nbits_weights.wgsl)
 //   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
 //   consts: WG, LANES (a team), COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), ROWS_4 (rows: 4 or 1), OCTETS_2,
 //     OCTETS_4 (8 weights each a load: 4, 2 or 1), FOLD (lanes that a subgroup adds up), SUBGROUPS (FOLD > 1)
@@ -41,9 +41,8 @@ fn octet(sums: ptr<function, Sums>, words: Words, m0: u32, run: u32, o: u32, wri
 }
 
 // The sums of a load's fields and of its x, as sums of dequantised weights.
-fn scaled(p: Place, c: u32, run: u32, scale: f32, dots: row_t, x: row_t) -> row_t {
-  let block = min(run * RUN / BLOCK, params.blocks - 1u);
-  return scale * (Q_SPAN * dots - (Q_SPAN + zero_point(source(p, c), column(p, c), block)) * x);
+fn scaled(matrix: u32, c: Column, run: u32, scale: f32, dots: row_t, x: row_t) -> row_t {
+  return scale * (Q_SPAN * dots - (Q_SPAN + zero_point(matrix, c, run * RUN / BLOCK)) * x);
 }
 
 fn put(slot: u32, tid: u32, value: row_t) {
@@ -78,26 +77,34 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #endif
   place.first = (tile * TEAMS + tid / LANES) * COLUMNS / WEIGHTS;
 
+  let column0 = column(place, 0u);
+#if COLUMNS_2
+  let column1 = column(place, 1u);
+#endif
+#if COLUMNS_4
+  let column2 = column(place, 2u);
+  let column3 = column(place, 3u);
+#endif
   var total = Sums();
   for (var run = tid % LANES; run < params.runs; run += LANES) {
     var words = Words();
     var scale = Scales();
-    words.c0 = load_words(source(place, 0u), column(place, 0u) * params.runs + run);
+    words.c0 = load_words(source(place, 0u), load_at(column0, run));
 #if COLUMNS_2
-    words.c1 = load_words(source(place, 1u), column(place, 1u) * params.runs + run);
+    words.c1 = load_words(source(place, 1u), load_at(column1, run));
 #endif
 #if COLUMNS_4
-    words.c2 = load_words(source(place, 2u), column(place, 2u) * params.runs + run);
-    words.c3 = load_words(source(place, 3u), column(place, 3u) * params.runs + run);
+    words.c2 = load_words(source(place, 2u), load_at(column2, run));
+    words.c3 = load_words(source(place, 3u), load_at(column3, run));
 #endif
     let block = run * RUN / BLOCK;
-    scale.c0 = load_scale(source(place, 0u), column(place, 0u) * params.blocks + block);
+    scale.c0 = load_scale(source(place, 0u), scale_at(column0, block));
 #if COLUMNS_2
-    scale.c1 = load_scale(source(place, 1u), column(place, 1u) * params.blocks + block);
+    scale.c1 = load_scale(source(place, 1u), scale_at(column1, block));
 #endif
 #if COLUMNS_4
-    scale.c2 = load_scale(source(place, 2u), column(place, 2u) * params.blocks + block);
-    scale.c3 = load_scale(source(place, 3u), column(place, 3u) * params.blocks + block);
+    scale.c2 = load_scale(source(place, 2u), scale_at(column2, block));
+    scale.c3 = load_scale(source(place, 3u), scale_at(column3, block));
 #endif
     var sums = Sums();
     octet(&sums, words, m0, run, 0u, writes_sum);
@@ -109,13 +116,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     octet(&sums, words, m0, run, 3u, writes_sum);
 #endif
     total.square += sums.square;
-    total.c0 += scaled(place, 0u, run, scale.c0, sums.c0, sums.x);
+    total.c0 += scaled(source(place, 0u), column0, run, scale.c0, sums.c0, sums.x);
 #if COLUMNS_2
-    total.c1 += scaled(place, 1u, run, scale.c1, sums.c1, sums.x);
+    total.c1 += scaled(source(place, 1u), column1, run, scale.c1, sums.c1, sums.x);
 #endif
 #if COLUMNS_4
-    total.c2 += scaled(place, 2u, run, scale.c2, sums.c2, sums.x);
-    total.c3 += scaled(place, 3u, run, scale.c3, sums.c3, sums.x);
+    total.c2 += scaled(source(place, 2u), column2, run, scale.c2, sums.c2, sums.x);
+    total.c3 += scaled(source(place, 3u), column3, run, scale.c3, sums.c3, sums.x);
 #endif
   }
 

@@ -21,11 +21,11 @@ struct Fused {
 };
 
 // Reads x, skip, norm scale and the attributes that go with them, and creates the sum (output `sum`).
-Fused ReadFused(Plan& p, size_t sum, float eps) {
+Fused ReadFused(Plan& p, const NbitsFormat& format, size_t sum, float eps) {
   Fused f;
   NbitsProduct& q = f.few.first;
+  static_cast<NbitsFormat&>(q) = format;
   q.x = p.In(0);
-  q.k = U32(p.Attr("K", 0));
   f.lead = q.x->shape;
   Check(!f.lead.empty() && f.lead.back() == q.k, "Input 0 has shape ", ToString(q.x->shape),
         "; its last dimension must be K = ", q.k, ".");
@@ -44,14 +44,17 @@ Fused ReadFused(Plan& p, size_t sum, float eps) {
   return f;
 }
 
-void ReadFormat(Plan& p, NbitsProduct& q) {
-  q.bits = U32(p.Attr("bits", 4));
-  q.block = U32(p.Attr("block_size", 32));
-}
-
 // What follows a weight and its scales among the inputs.
 enum class Form { kNothing, kBias, kZerosAndBias };
 size_t InputsOf(Form form) { return 2 + static_cast<size_t>(form); }
+
+// Newer schemas of MatMulNBitsQkv have a bias after each pair of weights and scales.
+Form QkvForm(size_t inputs) { return inputs > 9 ? Form::kBias : Form::kNothing; }
+
+// The format of product i by the attributes of MatMulNBitsGroup and MatMulNBitsGated.
+NbitsFormat FormatOf(const Attrs& attrs, size_t i) {
+  return {U32(attrs.Int("K", 0)), U32(attrs.Ints("bits")[i]), U32(attrs.Ints("block_size")[i])};
+}
 
 // The weight at input `i` for output columns `n`.
 NbitsWeight WeightAt(Plan& p, size_t i, Form form, int64_t n) {
@@ -196,10 +199,8 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
 }
 
 void Qkv(Plan& p) {
-  Fused f = ReadFused(p, 3, 1e-6f);
-  ReadFormat(p, f.few.first);
-  // Newer schemas have a bias after each pair of weights and scales.
-  const Form form = p.InCount() > 9 ? Form::kBias : Form::kNothing;
+  Fused f = ReadFused(p, FormatOf(p.Attributes()), 3, 1e-6f);
+  const Form form = QkvForm(p.InCount());
   Products products;
   for (size_t i = 0; i < 3; ++i) {
     products.push_back(f.few.first);
@@ -209,31 +210,58 @@ void Qkv(Plan& p) {
 }
 
 void Mlp(Plan& p) {
-  Fused f = ReadFused(p, 1, 1e-5f);
-  ReadFormat(p, f.few.first);
+  Fused f = ReadFused(p, FormatOf(p.Attributes()), 1, 1e-5f);
   RunGated(p, f, Form::kBias, p.Attr("N", 0));
 }
 
 void Group(Plan& p) {
-  Fused f = ReadFused(p, 3, 0);
   const Attrs& attrs = p.Attributes();
-  const auto columns = attrs.Ints("N"), bits = attrs.Ints("bits"), blocks = attrs.Ints("block_size");
+  const auto columns = attrs.Ints("N");
+  Fused f = ReadFused(p, FormatOf(attrs, 0), 3, 0);
   Products products;
   for (size_t i = 0; i < columns.size(); ++i) {
     products.push_back(f.few.first);
-    products[i].bits = U32(bits[i]);
-    products[i].block = U32(blocks[i]);
+    static_cast<NbitsFormat&>(products[i]) = FormatOf(attrs, i);
     products[i].weight = WeightAt(p, 3 + i * InputsOf(Form::kZerosAndBias), Form::kZerosAndBias, columns[i]);
   }
   RunGroup(p, f, products);
 }
 
 void Gated(Plan& p) {
-  Fused f = ReadFused(p, 1, 0);
-  const Attrs& attrs = p.Attributes();
-  f.few.first.bits = U32(attrs.Ints("bits")[0]);
-  f.few.first.block = U32(attrs.Ints("block_size")[0]);
-  RunGated(p, f, Form::kZerosAndBias, attrs.Ints("N")[0]);
+  Fused f = ReadFused(p, FormatOf(p.Attributes(), 0), 1, 0);
+  RunGated(p, f, Form::kZerosAndBias, p.Attributes().Ints("N")[0]);
+}
+
+// The inputs of products that follow each other from input 3 on. `format` and `columns` take a product.
+template <class Format, class Columns>
+PackedInputs PackedOf(std::span<const ValueInfo> in, Form form, size_t products, const Format& format,
+                      const Columns& columns) {
+  PackedInputs packed;
+  for (size_t i = 0; i < products; ++i) {
+    const size_t w = 3 + i * InputsOf(form);
+    const size_t zeros = form == Form::kZerosAndBias ? w + 2 : in.size();
+    AddPackedWeight(packed, in, w, w + 1, zeros, format(i), columns(i));
+  }
+  return packed;
+}
+
+PackedInputs PackedQkv(const Attrs& attrs, std::span<const ValueInfo> in) {
+  return PackedOf(
+      in, QkvForm(in.size()), 3, [&](size_t) { return FormatOf(attrs); },
+      [&](size_t i) { return attrs.Int(i == 0 ? "Nq" : "Nkv", 0); });
+}
+
+PackedInputs PackedMlp(const Attrs& attrs, std::span<const ValueInfo> in) {
+  return PackedOf(
+      in, Form::kBias, 2, [&](size_t) { return FormatOf(attrs); }, [&](size_t) { return attrs.Int("N", 0); });
+}
+
+// Of Group and of Gated.
+PackedInputs PackedGroup(const Attrs& attrs, std::span<const ValueInfo> in) {
+  const auto columns = attrs.Ints("N");
+  return PackedOf(
+      in, Form::kZerosAndBias, columns.size(), [&](size_t i) { return FormatOf(attrs, i); },
+      [&](size_t i) { return columns[i]; });
 }
 
 std::string Declines(const NodeView& n) {
@@ -248,14 +276,24 @@ const Register ops{
      .name = "MatMulNBitsQkv",
      .types = "T1: f32 f16; T2: u8",
      .plan = Qkv,
-     .declines = Declines},
+     .declines = Declines,
+     .packed = PackedQkv},
     {.domain = "com.microsoft",
      .name = "MatMulNBitsMlp",
      .types = "T1: f32 f16; T2: u8",
      .plan = Mlp,
-     .declines = Declines},
-    {.domain = kFusedDomain, .name = "MatMulNBitsGroup", .types = "T1: f32 f16", .plan = Group},
-    {.domain = kFusedDomain, .name = "MatMulNBitsGated", .types = "T1: f32 f16", .plan = Gated},
+     .declines = Declines,
+     .packed = PackedMlp},
+    {.domain = kFusedDomain,
+     .name = "MatMulNBitsGroup",
+     .types = "T1: f32 f16",
+     .plan = Group,
+     .packed = PackedGroup},
+    {.domain = kFusedDomain,
+     .name = "MatMulNBitsGated",
+     .types = "T1: f32 f16",
+     .plan = Gated,
+     .packed = PackedGroup},
 };
 
 }  // namespace

@@ -180,8 +180,7 @@ TEST(Rows, AreWellFormed) {
     EXPECT_GE(row.since, 1) << name;
     EXPECT_LE(row.since, row.until) << name;
     EXPECT_TRUE(seen.insert(Join(name, row.types)).second) << name << " is there twice";
-    EXPECT_EQ(row.prepack == nullptr, *row.prepack_in == '\0') << name;
-    for (const char* list : {row.host, row.host_eager, row.host_out, row.prepack_in})
+    for (const char* list : {row.host, row.host_eager, row.host_out})
       EXPECT_EQ(std::string(list).find_first_not_of("0123456789 "), std::string::npos)
           << name << ": " << list;
   }

@@ -37,8 +37,7 @@ class ShapePlan : public Plan {
     tensors_.push_back({.type = type, .shape = shape});
     return &tensors_.back();
   }
-  const Tensor* Persistent(DType type, const Shape& shape) override { return Scratch(type, shape); }
-  const Tensor* Packed(size_t) override { return nullptr; }
+  bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs; }
   const DeviceInfo& Device() override { return device_; }
   int Since() override { return 1; }

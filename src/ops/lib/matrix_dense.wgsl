@@ -62,7 +62,7 @@ fn b_item(s: Source, k0: u32, i: u32) -> vec4<u32> {
 #endif
 }
 
-fn b_load(s: Source, k0: u32, old: Octets, is_first: bool) -> Octets {
+fn b_load(s: Source, k0: u32) -> Octets {
   var v = Octets();
 #for i B_ITEMS
   v.i$i = b_item(s, k0, $iu);
@@ -70,7 +70,7 @@ fn b_load(s: Source, k0: u32, old: Octets, is_first: bool) -> Octets {
   return v;
 }
 
-fn b_stage(v: Octets, s: Source, tid: u32, k0: u32) {
+fn b_stage(v: Octets, tid: u32) {
 #for i B_ITEMS
   stage_b[(b_row(tid) + $iu * (WG / B_WIDE)) * B_STRIDE + tid % B_WIDE] = v.i$i;
 #endfor

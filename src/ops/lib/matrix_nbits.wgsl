@@ -33,7 +33,7 @@ fn place_of(tile: u32) -> Place {
 // A thread takes B_ITEMS octets of one column of one matrix, which share a scale.
 struct Source {
   matrix: u32,
-  column: u32,
+  column: Column,
   k: u32,
 }
 
@@ -42,13 +42,8 @@ struct Octets {
 #if TWO_LOADS
   v1: w_t,
 #endif
-#if SCALE_QUADS
-  scales: vec2<u32>,  // of four blocks
-  zeros: vec2<u32>,
-#else
   scale: f16,
   zero: f16,
-#endif
 }
 
 // GATED: a subgroup's first units are columns of the first matrix, its last the same columns of the second.
@@ -57,68 +52,30 @@ fn source_of(place: Place, tid: u32) -> Source {
   let k = tid * B_ITEMS % OCTETS * 8u;
 #if GATED
   let unit = row % SUB_N / MN;
-  return Source(unit / PAIRS, min(place.n + row / SUB_N * (SUB_N / 2u) + unit % PAIRS * MN + row % MN, place.count - 1u), k);
+  let n = place.n + row / SUB_N * (SUB_N / 2u) + unit % PAIRS * MN + row % MN;
+  return Source(unit / PAIRS, column_of(min(n, place.count - 1u), place.count), k);
 #else
-  return Source(place.matrix, min(place.n + row, place.count - 1u), k);
+  return Source(place.matrix, column_of(min(place.n + row, place.count - 1u), place.count), k);
 #endif
 }
 
-// `old`: what the step before loaded. Scales are loaded for four blocks at a time, because columns lie far apart, and by
-// the first step anyway.
-fn b_load(s: Source, k0: u32, old: Octets, is_first: bool) -> Octets {
-  var v = old;
+fn b_load(s: Source, k0: u32) -> Octets {
+  var v = Octets();
   let k = k0 + s.k;
-  let at = (s.column * params.blocks * BLOCK + k) * BITS / 32u / WORDS;
-  v.v0 = load_words(s.matrix, at);
+  let run = k * BITS / 32u / WORDS;
+  v.v0 = load_words(s.matrix, load_at(s.column, run));
 #if TWO_LOADS
-  v.v1 = load_words(s.matrix, at + 1u);
+  v.v1 = load_words(s.matrix, load_at(s.column, run + 1u));
 #endif
-#if SCALE_QUADS
-  if (is_first || k % (4u * BLOCK) < DEPTH) {
-    let block = k / BLOCK / 4u * 4u;
-    v.scales = load_scales(s.matrix, (s.column * params.blocks + block) / 4u);
-    v.zeros = load_zeros(s.matrix, s.column, block);
-  }
-#else
-  v.scale = f16(load_scale(s.matrix, s.column * params.blocks + k / BLOCK));
+  v.scale = f16(load_scale(s.matrix, scale_at(s.column, k / BLOCK)));
   v.zero = f16(zero_point(s.matrix, s.column, k / BLOCK));
-#endif
   return v;
 }
 
-#if SCALE_QUADS
-fn one_of(quad: vec2<u32>, i: u32) -> f16 {
-  return bitcast<vec2<f16>>(select(quad.x, quad.y, (i & 2u) != 0u) >> (16u * (i & 1u))).x;
-}
-#endif
-
 const MASK = (1u << BITS) - 1u;
 
-struct Scale {
-  scale: f16,
-  zero: f16,
-}
-
-// The scale and the zero point of octets that were loaded for a step at k0.
-fn scale_of(v: Octets, k: u32) -> Scale {
-#if SCALE_QUADS
-  let i = k / BLOCK % 4u;
-#if ZEROS_U8
-  return Scale(one_of(v.scales, i), f16((v.zeros.x >> (BITS * i)) & MASK));
-#else
-#if ZEROS_T
-  return Scale(one_of(v.scales, i), one_of(v.zeros, i));
-#else
-  return Scale(one_of(v.scales, i), f16(1u << (BITS - 1u)));
-#endif
-#endif
-#else
-  return Scale(v.scale, v.zero);
-#endif
-}
-
 // The weights of two fields, the lower first, as two f16. 0x6400 | q is 1024 + q, and less 1024 + z, a whole number, exact.
-fn pair(fields: u32, v: Scale) -> u32 {
+fn pair(fields: u32, v: Octets) -> u32 {
   let q = bitcast<vec2<f16>>((fields & MASK) | ((fields << (16u - BITS)) & (MASK << 16u)) | 0x64006400u);
 #if ZEROS_T
   return bitcast<u32>((q - vec2(1024.0h) - vec2(v.zero)) * v.scale);
@@ -127,28 +84,26 @@ fn pair(fields: u32, v: Scale) -> u32 {
 #endif
 }
 
-fn octet(v: Scale, low: u32, high: u32) -> vec4<u32> {
+fn octet(v: Octets, low: u32, high: u32) -> vec4<u32> {
   if (BITS == 8u) { return vec4(pair(low, v), pair(low >> 16u, v), pair(high, v), pair(high >> 16u, v)); }
   return vec4(pair(low, v), pair(low >> (2u * BITS), v), pair(low >> (4u * BITS % 32u), v), pair(low >> (6u * BITS % 32u), v));
 }
 
-// Octets that were loaded for the step at k0.
-fn b_stage(v: Octets, s: Source, tid: u32, k0: u32) {
-  let scale = scale_of(v, k0 + s.k);
+fn b_stage(v: Octets, tid: u32) {
   let at = tid * B_ITEMS;
   let to = at / OCTETS * ROW_K + at % OCTETS;
 #for i B_ITEMS
 #if BITS_2
-  stage_b[to + $iu] = octet(scale, word(v.v0, $iu / 2u) >> (16u * ($iu % 2u)), 0u);
+  stage_b[to + $iu] = octet(v, word(v.v0, $iu / 2u) >> (16u * ($iu % 2u)), 0u);
 #endif
 #if BITS_4
-  stage_b[to + $iu] = octet(scale, v.v0[$iu], 0u);
+  stage_b[to + $iu] = octet(v, v.v0[$iu], 0u);
 #endif
 #if BITS_8
 #if TWO_LOADS
-  stage_b[to + $iu] = octet(scale, select(v.v0, v.v1, $iu >= 2u)[$iu % 2u * 2u], select(v.v0, v.v1, $iu >= 2u)[$iu % 2u * 2u + 1u]);
+  stage_b[to + $iu] = octet(v, select(v.v0, v.v1, $iu >= 2u)[$iu % 2u * 2u], select(v.v0, v.v1, $iu >= 2u)[$iu % 2u * 2u + 1u]);
 #else
-  stage_b[to + $iu] = octet(scale, v.v0[$iu % 2u * 2u], v.v0[$iu % 2u * 2u + 1u]);
+  stage_b[to + $iu] = octet(v, v.v0[$iu % 2u * 2u], v.v0[$iu % 2u * 2u + 1u]);
 #endif
 #endif
 #endfor

@@ -1,7 +1,21 @@
-// Up to three block-quantised matrices [n][blocks][BLOCK * BITS / 8 bytes] of the same K, read by the number of the matrix.
+// Up to three block-quantised matrices [n][blocks][BLOCK * BITS / 8 bytes] of the same K in packed order (lib/packed.wgsl), read
+// by the number of the matrix. An element of the weights is LOAD_WORDS u32 of a column.
 //   w (words), scales, zeros?, bias?; TWO: w1, ...; THREE: w2, ...    params: blocks
-//   consts: BITS, WIDE (w_t is a vector), TWO, THREE, BIAS, ZEROS_U8 (packed like the weights), ZEROS_T, SCALE_QUADS (4 divides
-//     blocks, and scales and float zero points are f16, bound by the four, as vec2<u32>)
+//   consts: BITS, BLOCK, LOAD_WORDS, WORDS (u32 of a load; divides LOAD_WORDS), WIDE (w_t is a vector), TWO, THREE, BIAS,
+//     ZEROS_U8 (bit fields like the weights), ZEROS_T
+#include "lib/packed.wgsl"
+
+const PIECES = LOAD_WORDS / WORDS;  // loads of an element
+const BLOCK_LOADS = BLOCK * BITS / 32u / LOAD_WORDS;  // elements of a block
+
+// Where load `run` of a column lies among the loads of a matrix.
+fn load_at(c: Column, run: u32) -> u32 {
+  return packed_at(c, run / PIECES, params.blocks * BLOCK_LOADS) * PIECES + run % PIECES;
+}
+
+// Where the scale of a block of a column lies, and a zero point that is a float.
+fn scale_at(c: Column, block: u32) -> u32 { return packed_at(c, block, params.blocks); }
+
 #if WIDE
 fn word(v: w_t, i: u32) -> u32 { return v[i]; }
 #else
@@ -18,17 +32,6 @@ fn load_words(matrix: u32, at: u32) -> w_t {
   return w[at];
 }
 
-#if SCALE_QUADS
-fn load_scales(matrix: u32, at: u32) -> vec2<u32> {
-#if TWO
-  if (matrix == 1u) { return scales1[at]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return scales2[at]; }
-#endif
-  return scales[at];
-}
-#else
 fn load_scale(matrix: u32, at: u32) -> f32 {
 #if TWO
   if (matrix == 1u) { return scales1_get(at); }
@@ -38,7 +41,6 @@ fn load_scale(matrix: u32, at: u32) -> f32 {
 #endif
   return scales_get(at);
 }
-#endif
 
 fn load_bias(matrix: u32, at: u32) -> f32 {
 #if BIAS
@@ -66,36 +68,15 @@ fn zeros_word(matrix: u32, at: u32) -> u32 {
 }
 #endif
 
-#if SCALE_QUADS
-// The zero points of four blocks from `block` on: packed in x, or f16.
-fn load_zeros(matrix: u32, column: u32, block: u32) -> vec2<u32> {
-  let at = column * params.blocks + block;
-#if ZEROS_U8
-  return vec2(zeros_word(matrix, at * BITS / 32u) >> (at * BITS % 32u), 0u);
-#else
-#if ZEROS_T
-#if TWO
-  if (matrix == 1u) { return zeros1[at / 4u]; }
-#endif
-#if THREE
-  if (matrix == 2u) { return zeros2[at / 4u]; }
-#endif
-  return zeros[at / 4u];
-#else
-  return vec2<u32>();
-#endif
-#endif
-}
-#else
 // The zero point of a block of a weight, in units of q.
-fn zero_point(matrix: u32, column: u32, block: u32) -> f32 {
+fn zero_point(matrix: u32, c: Column, block: u32) -> f32 {
 #if ZEROS_U8
   let bit = block * BITS;
-  let byte = column * ((params.blocks * BITS + 7u) / 8u) + bit / 8u;
+  let byte = packed_at(c, bit / 8u, (params.blocks * BITS + 7u) / 8u);
   return f32((zeros_word(matrix, byte / 4u) >> (8u * (byte % 4u) + bit % 8u)) & ((1u << BITS) - 1u));
 #else
 #if ZEROS_T
-  let at = column * params.blocks + block;
+  let at = scale_at(c, block);
 #if TWO
   if (matrix == 1u) { return zeros1_get(at); }
 #endif
@@ -108,4 +89,3 @@ fn zero_point(matrix: u32, column: u32, block: u32) -> f32 {
 #endif
 #endif
 }
-#endif

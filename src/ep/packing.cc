@@ -1,0 +1,150 @@
+#include "ep/packing.h"
+
+#include <algorithm>
+
+#include "ep/uses.h"
+#include "ops/nbits_pack.h"
+
+namespace daybreak {
+namespace {
+
+// Memory that permuting a weight takes at a time, or one group of columns.
+constexpr uint64_t kScratchBytes = 16 << 20;
+
+constexpr NodeTag kTag{"", "pack"};
+
+// While it lives, the thread issues commands at once, and none is recorded or timed.
+class Aside {
+ public:
+  explicit Aside(Device& device) : device_(device), run_(device.SetRunContext(nullptr)) {
+    if (run_ == nullptr) return;
+    aside_.model = run_->model;
+    device.SetRunContext(&aside_);
+  }
+  Aside(const Aside&) = delete;
+  Aside& operator=(const Aside&) = delete;
+  ~Aside() { device_.SetRunContext(run_); }
+
+ private:
+  Device& device_;
+  RunContext* run_;
+  RunContext aside_;
+};
+
+// How the nodes of a graph read one value.
+struct Reads {
+  size_t count = 0;
+  bool constant = false;
+  bool agree = true;    // all in one order
+  bool wanted = false;  // one of them in no other
+  PackedOrder order;
+
+  void Add(const PackedInput* input) {
+    ++count;
+    if (input == nullptr) {
+      agree = false;
+      return;
+    }
+    wanted = wanted || !input->follows;
+    if (order.columns == 0) order = input->order;
+    agree = agree && order == input->order;
+  }
+};
+
+bool OnlyOfGraph(Value v, size_t readers) {
+  return Get<size_t>(api.ort->ValueInfo_GetValueNumConsumers, v) == readers &&
+         !Get<bool>(api.ort->ValueInfo_IsGraphOutput, v) &&
+         !Get<bool>(api.ort->ValueInfo_IsFromOuterScope, v);
+}
+
+}  // namespace
+
+std::vector<PackedValue> PackedValuesOf(const OpDef& row, const Attrs& attrs, std::span<const ValueInfo> in,
+                                        const std::vector<std::string>& names) {
+  std::vector<PackedValue> values(in.size());
+  if (row.packed == nullptr) return values;
+  for (const PackedInput& input : row.packed(attrs, in))
+    values[input.input] = {names[input.input], input.order, input.follows, in[input.input].constant};
+  return values;
+}
+
+void Packing::Decide(const std::vector<Candidate>& nodes) {
+  std::map<Value, Reads> values;
+  for (const Candidate& node : nodes) {
+    const NodeView& view = node.node.view;
+    PackedInputs packed;
+    if (node.row != nullptr && node.row->packed != nullptr) packed = node.row->packed(view.attrs, view.in);
+    for (size_t i = 0; i < node.node.in.size(); ++i) {
+      if (node.node.in[i] == nullptr) continue;
+      const auto* input = std::find_if(packed.begin(), packed.end(), [&](auto& p) { return p.input == i; });
+      Reads& reads = values[node.node.in[i]];
+      reads.Add(input == packed.end() ? nullptr : input);
+      reads.constant = view.in[i].constant;
+    }
+  }
+  for (const auto& [value, reads] : values) {
+    if (!reads.wanted) continue;
+    const bool in_place = reads.constant && reads.agree && OnlyOfGraph(value, reads.count);
+    const Hold hold = in_place ? Hold::kInPlace : reads.constant ? Hold::kCopied : Hold::kEachRun;
+    const auto [at, added] = decisions_.try_emplace(NameOf(value), Decision{reads.order, hold});
+    if (added) continue;
+    at->second.hold =
+        std::min({at->second.hold, hold, at->second.order == reads.order ? hold : Hold::kCopied});
+  }
+}
+
+Hold Packing::HoldOf(const PackedValue& value) const {
+  const auto found = decisions_.find(value.name);
+  if (found == decisions_.end()) return value.constant ? Hold::kCopied : Hold::kEachRun;
+  return found->second.hold;
+}
+
+bool Packing::Agrees(const std::string& name, const PackedOrder& order) const {
+  const auto found = decisions_.find(name);
+  return found == decisions_.end() || found->second.hold != Hold::kInPlace || found->second.order == order;
+}
+
+void* Packing::At(Device& device, const PackedValue& value, const Tensor& weight) {
+  void* address = weight.device.address;
+  const PackedOrder& order = value.order;
+  // What the caller has brought to the device belongs to the caller.
+  const bool in_place = HoldOf(value) == Hold::kInPlace && device.KindOf(address) == MemoryKind::kWeight;
+  if (value.follows && !in_place) return nullptr;
+  std::lock_guard lock(mutex_);
+  if (in_place) {
+    if (in_place_.contains(address)) return address;
+    PackInPlace(device, order, weight);
+    in_place_.insert(address);
+    return address;
+  }
+  void*& copy = copies_[{address, order.columns, order.bytes}];
+  if (copy != nullptr) return copy;
+  const Aside aside(device);
+  Tensor packed = weight;
+  packed.device.address = device.Alloc(weight.bytes(), MemoryKind::kWeight);
+  device.Issue(PackColumns(&weight, &packed, order, 0, order.columns), kTag);
+  return copy = packed.device.address;
+}
+
+void Packing::PackInPlace(Device& device, const PackedOrder& order, const Tensor& weight) {
+  const Aside aside(device);
+  const uint64_t column = uint64_t{order.rows} * order.bytes;
+  const uint64_t groups = std::max<uint64_t>(kScratchBytes / (column * kPackedGroup), 1);
+  const auto step = static_cast<uint32_t>(std::min<uint64_t>(groups * kPackedGroup, order.columns));
+  Tensor scratch{.type = DType::kU8, .shape = {static_cast<int64_t>(step * column)}};
+  scratch.device = {device.Alloc(scratch.bytes(), MemoryKind::kScratch), scratch.bytes()};
+  for (uint32_t first = 0; first < order.columns; first += step) {
+    const uint32_t end = std::min(first + step, order.columns);
+    device.Issue(PackColumns(&weight, &scratch, order, first, end), kTag);
+    device.Copy(scratch.device.address, static_cast<char*>(weight.device.address) + first * column,
+                (end - first) * column);
+  }
+  device.Free(scratch.device.address);
+}
+
+void Packing::Release(Device& device) noexcept {
+  for (const auto& [key, address] : copies_) device.Free(address);
+  copies_.clear();
+}
+
+}  // namespace daybreak
