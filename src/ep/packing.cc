@@ -8,8 +8,9 @@
 namespace daybreak {
 namespace {
 
-// Memory that permuting a weight takes at a time, or one group of columns.
-constexpr uint64_t kScratchBytes = 16 << 20;
+// Memory that permuting a weight takes at a time, unless one group of columns needs more. The same for all,
+// so that one buffer serves them.
+constexpr uint64_t kScratchBytes = 4 << 20;
 
 constexpr NodeTag kTag{"", "pack"};
 
@@ -131,7 +132,8 @@ void Packing::PackInPlace(Device& device, const PackedOrder& order, const Tensor
   const uint64_t column = uint64_t{order.rows} * order.bytes;
   const uint64_t groups = std::max<uint64_t>(kScratchBytes / (column * kPackedGroup), 1);
   const auto step = static_cast<uint32_t>(std::min<uint64_t>(groups * kPackedGroup, order.columns));
-  Tensor scratch{.type = DType::kU8, .shape = {static_cast<int64_t>(step * column)}};
+  const uint64_t bytes = std::max(kScratchBytes, step * column);
+  Tensor scratch{.type = DType::kU8, .shape = {static_cast<int64_t>(bytes)}};
   scratch.device = {device.Alloc(scratch.bytes(), MemoryKind::kScratch), scratch.bytes()};
   for (uint32_t first = 0; first < order.columns; first += step) {
     const uint32_t end = std::min(first + step, order.columns);

@@ -1,6 +1,8 @@
 // com.microsoft.GatherBlockQuantized: rows of a block-quantised table, dequantised on the way. An index
 // outside
 // [-dim, dim) gives zeros.
+#include <algorithm>
+
 #include "ops/matmul_nbits.h"
 #include "ops/move.h"
 
@@ -11,17 +13,22 @@ namespace {
 // are.
 int64_t PerElement(const Tensor* data, int64_t bits) { return data->type == DType::kU8 ? 8 / bits : 1; }
 
-// A table that a head of the model may read as the weights of a product: a row is a column there.
+// A table that a head of the model may read as the weights of a product: a row of the table is a column
+// there.
 PackedInputs Packed(const Attrs& attrs, std::span<const ValueInfo> in) {
-  PackedInputs packed;
-  const ValueInfo& data = in[0];
   const int64_t bits = attrs.Int("bits", 4), block = attrs.Int("block_size", 128);
-  if (data.type != DType::kU8 || !data.has_shape || data.shape.size() != 2 || data.shape[0] < 0)
-    return packed;
-  if (attrs.Int("gather_axis", 0) % 2 != 0 || attrs.Int("quantize_axis", 1) % 2 == 0) return packed;
-  const int64_t k = data.shape[1] * 8 / bits;
-  if (k <= 0 || k % block != 0 || !DeclineNbits(bits, block).empty()) return packed;
-  AddPackedWeight(packed, in, 0, 2, 3, {U32(k), U32(bits), U32(block)}, data.shape[0]);
+  const Shape& shape = in[0].shape;
+  const auto rank = static_cast<int64_t>(shape.size());
+  if (in[0].type != DType::kU8 || rank < 2 || *std::min_element(shape.begin(), shape.end()) <= 0) return {};
+  if (WrapAxis(attrs.Int("gather_axis", 0), shape.size()) != 0 ||
+      WrapAxis(attrs.Int("quantize_axis", 1), shape.size()) != shape.size() - 1)
+    return {};
+  if (!DeclineNbits(bits, block).empty() || shape.back() * 8 / bits % block != 0) return {};
+  PackedInputs packed;
+  const NbitsFormat format{U32(Count(shape, 1, shape.size()) * 8 / bits), U32(bits), U32(block)};
+  AddPackedWeight(packed, in, 0, 2, in.size(), format, shape[0]);
+  if (in.size() > 3 && in[3].present && in[3].has_shape)
+    packed.push_back({3, {U32(shape[0]), U32(Count(in[3].shape, 1, in[3].shape.size())), 1}});
   for (PackedInput& input : packed) input.follows = true;
   return packed;
 }
@@ -45,6 +52,7 @@ void GatherBlockQuantized(Plan& p) {
   for (const int64_t d : indices->shape) shape.push_back(d);
   for (size_t i = axis + 1; i < values.size(); ++i) shape.push_back(values[i]);
   const Tensor* y = p.Out(0, shape);
+  if (y->count() == 0) return;
 
   const NbitsFormat format{U32(inner), U32(bits), U32(block)};
   const bool is_u8 = data->type == DType::kU8;
@@ -71,12 +79,14 @@ void GatherBlockQuantized(Plan& p) {
                  {"blocked_dim", U32(split.dim)},
                  {"blocked_stride", U32(split.stride)},
                  {"block", U32(block)},
-                 {"blocks", U32(expected[blocked])}},
+                 {"blocks", U32(expected[blocked])},
+                 {"scales", U32(scales->count() / dim)}},
       .grid = {CeilDiv<int64_t>(CeilDiv<int64_t>(y->count(), PerThread(out)), kMoveGroup)}};
   if (zero_points != nullptr) {
     d.in.push_back({"zero_points", zero_points, 1, View::kWords});
     d.params.push_back({"scale_row", U32(scales->shape.back())});
     d.params.push_back({"zero_row", U32(zero_points->shape.back() * PerElement(zero_points, bits))});
+    d.params.push_back({"zero_bytes", U32(zero_points->count() / dim)});
   }
   p.Run(d);
 }

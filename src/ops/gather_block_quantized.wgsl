@@ -5,12 +5,13 @@
 //   data, indices (words), scales, zero_points? (words) -> y
 //   consts: BITS, SIGNED, ZERO (the default zero point), ZERO_POINTS, INDEX_WORDS, PACKED_DATA, PACKED_SCALES, PACKED_ZEROS,
 //     LOAD_WORDS (of an element of packed data)
-//   params: size, count (of indices), dim (gathered), inner, blocked_dim, blocked_stride, block, blocks, and for zero
-//           points scale_row (last axis of the scales), zero_row
+//   params: size, count (of indices), dim (gathered), inner, blocked_dim, blocked_stride, block, blocks, scales (of an
+//           index), and for zero points scale_row (last axis of the scales), zero_row, zero_bytes (of an index)
 #include "lib/packed.wgsl"
 #include "lib/wrap_index.wgsl"
 const LOAD = LOAD_WORDS * 32u / BITS;  // values of an element of packed data
 const PER_WORD = 32u / BITS;
+const PER_BYTE = 8u / BITS;
 
 fn value_of(word: u32, i: u32) -> i32 {
   let shift = i % PER_WORD * BITS;
@@ -18,16 +19,15 @@ fn value_of(word: u32, i: u32) -> i32 {
   return bitcast<i32>(extractBits(word, shift, BITS));
 }
 
-// The zero point of the scale at `scale` among rows of scales.
+// Where element i of a matrix of `rows` elements for each index lies in packed order.
+fn packed_from(i: u32, rows: u32) -> u32 { return packed_at(column_of(i / rows, params.dim), i % rows, rows); }
+
+// The zero point of the scale at `scale` among all.
 fn zero_of(scale: u32) -> i32 {
 #if ZERO_POINTS
   let row = scale / params.scale_row;
-  let block = scale - row * params.scale_row;
-  var at = row * params.zero_row + block;
-  if (PACKED_ZEROS) {
-    let byte = packed_at(column_of(row, params.dim), block * BITS / 8u, params.zero_row * BITS / 8u);
-    at = byte * (8u / BITS) + block % (8u / BITS);
-  }
+  var at = row * params.zero_row + (scale - row * params.scale_row);
+  if (PACKED_ZEROS) { at = packed_from(at / PER_BYTE, params.zero_bytes) * PER_BYTE + at % PER_BYTE; }
   return value_of(zero_points[at / PER_WORD], at);
 #else
   return ZERO;
@@ -63,7 +63,7 @@ fn enter_run(i: u32) {
   let left = min((block + 1u) * params.block, params.blocked_dim) - c;
   run_end = i + select(1u, min(left, params.inner - within), params.blocked_stride == 1u);
   let scale = (blocked_outer * params.blocks + block) * params.blocked_stride + (d - line * params.blocked_stride);
-  run_scale = scales_get(select(scale, packed_at(run_column, block, params.blocks), PACKED_SCALES));
+  run_scale = scales_get(select(scale, packed_from(scale, params.scales), PACKED_SCALES));
   run_zero = zero_of(scale);
 }
 
