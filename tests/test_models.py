@@ -123,7 +123,7 @@ def test_two_conversations_do_not_mix(daybreak: Daybreak) -> None:
 
 
 def test_sessions_of_a_model_leave_nothing_behind(daybreak: Daybreak) -> None:
-    """Prepacked weights and their originals go with the session."""
+    """Weights, packed in place or copied, go with the session."""
     config = Config(hidden=256, ffn=512, vocab=2000, heads=8, kv_heads=4, head_dim=32)
     model = build(config, np.float16, 4)
     ids = np.arange(8)[None]

@@ -33,7 +33,7 @@ Tile TileOf(const DeviceInfo& device, const NbitsFew& few) {
          .words = std::min(q.load_words(), q.bits == 2 ? 2u : 4u)};
   // A processor shares the loads of x between lanes, which therefore own columns of their own.
   if (device.device_class == DeviceClass::kSoftware && !IsForced("nbits_team")) {
-    t.wg = 32;
+    t.wg = 16;
     t.lanes = 1;
     if (t.rows == 4) t.words = q.bits == 8 ? 2 : 1;  // more sums at a time would leave its registers
     return t;

@@ -52,8 +52,8 @@ class Builder:
         self.inputs.append(helper.make_tensor_value_info(name, onnx_type or self.type, shape))
         return name
 
-    def add_output(self, name: str, shape: list[Any]) -> None:
-        self.outputs.append(helper.make_tensor_value_info(name, self.type, shape))
+    def add_output(self, name: str, shape: list[Any] | None, onnx_type: int | None = None) -> None:
+        self.outputs.append(helper.make_tensor_value_info(name, onnx_type or self.type, shape))
 
     def serialize(self) -> bytes:
         graph = helper.make_graph(self.nodes, "small", self.inputs, self.outputs, self.weights)
