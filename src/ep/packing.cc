@@ -52,6 +52,23 @@ struct Reads {
   }
 };
 
+// Permutes the bytes of `weight`.
+void PackInPlace(Device& device, const PackedOrder& order, const Tensor& weight) {
+  const uint64_t column = uint64_t{order.rows} * order.bytes, group = column * kPackedGroup;
+  const uint64_t most = std::min(kScratchBytes, device.Info().segment_bytes());  // one binding
+  const auto step = static_cast<uint32_t>(
+      std::min<uint64_t>(std::max<uint64_t>(most / group, 1) * kPackedGroup, order.columns));
+  void* scratch = device.Alloc(std::max(kScratchBytes, step * column), MemoryKind::kScratch);
+  for (uint32_t first = 0; first < order.columns; first += step) {
+    const uint32_t end = std::min(first + step, order.columns);
+    const uint64_t bytes = (end - first) * column;
+    const Tensor part{.type = DType::kU8, .shape = {static_cast<int64_t>(bytes)}, .device = {scratch, bytes}};
+    device.Issue(PackColumns(&weight, &part, order, first, end), kTag);
+    device.Copy(scratch, static_cast<char*>(weight.device.address) + first * column, bytes);
+  }
+  device.Free(scratch);
+}
+
 bool OnlyOfGraph(Value v, size_t readers) {
   return Get<size_t>(api.ort->ValueInfo_GetValueNumConsumers, v) == readers &&
          !Get<bool>(api.ort->ValueInfo_IsGraphOutput, v) &&
@@ -114,6 +131,7 @@ void* Packing::At(Device& device, const PackedValue& value, const Tensor& weight
   std::lock_guard lock(mutex_);
   if (in_place) {
     if (in_place_.contains(address)) return address;
+    const Aside aside(device);
     PackInPlace(device, order, weight);
     in_place_.insert(address);
     return address;
@@ -123,25 +141,9 @@ void* Packing::At(Device& device, const PackedValue& value, const Tensor& weight
   const Aside aside(device);
   Tensor packed = weight;
   packed.device.address = device.Alloc(weight.bytes(), MemoryKind::kWeight);
-  device.Issue(PackColumns(&weight, &packed, order, 0, order.columns), kTag);
+  device.Copy(address, packed.device.address, weight.bytes());
+  PackInPlace(device, order, packed);
   return copy = packed.device.address;
-}
-
-void Packing::PackInPlace(Device& device, const PackedOrder& order, const Tensor& weight) {
-  const Aside aside(device);
-  const uint64_t column = uint64_t{order.rows} * order.bytes;
-  const uint64_t groups = std::max<uint64_t>(kScratchBytes / (column * kPackedGroup), 1);
-  const auto step = static_cast<uint32_t>(std::min<uint64_t>(groups * kPackedGroup, order.columns));
-  const uint64_t bytes = std::max(kScratchBytes, step * column);
-  Tensor scratch{.type = DType::kU8, .shape = {static_cast<int64_t>(bytes)}};
-  scratch.device = {device.Alloc(scratch.bytes(), MemoryKind::kScratch), scratch.bytes()};
-  for (uint32_t first = 0; first < order.columns; first += step) {
-    const uint32_t end = std::min(first + step, order.columns);
-    device.Issue(PackColumns(&weight, &scratch, order, first, end), kTag);
-    device.Copy(scratch.device.address, static_cast<char*>(weight.device.address) + first * column,
-                (end - first) * column);
-  }
-  device.Free(scratch.device.address);
 }
 
 void Packing::Release(Device& device) noexcept {

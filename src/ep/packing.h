@@ -55,8 +55,6 @@ class Packing {
   void Release(Device& device) noexcept;
 
  private:
-  void PackInPlace(Device& device, const PackedOrder& order, const Tensor& weight);
-
   struct Decision {
     PackedOrder order;
     Hold hold;
