@@ -1,6 +1,7 @@
 // Shapes, types, attributes and bounded lists.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -183,6 +184,24 @@ TEST(Rows, AreWellFormed) {
     for (const char* list : {row.host, row.host_eager, row.host_out})
       EXPECT_EQ(std::string(list).find_first_not_of("0123456789 "), std::string::npos)
           << name << ": " << list;
+  }
+}
+
+TEST(Packing, IsAPermutationWithinGroupsOfColumns) {
+  for (const uint32_t columns : {1u, 31u, 32u, 33u, 70u}) {
+    const PackedOrder order{columns, 3, 16};
+    std::set<uint64_t> places;
+    for (uint32_t n = 0; n < columns; ++n) {
+      const uint32_t first = n / kPackedGroup * kPackedGroup;
+      const uint32_t end = std::min(first + kPackedGroup, columns);
+      for (uint32_t row = 0; row < order.rows; ++row) {
+        const uint64_t at = order.at(n, row);
+        EXPECT_TRUE(first * order.rows <= at && at < end * order.rows) << n << " " << row;
+        EXPECT_EQ(at - order.at(first, row), n - first);
+        places.insert(at);
+      }
+    }
+    EXPECT_EQ(places.size(), columns * order.rows);
   }
 }
 
