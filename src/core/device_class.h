@@ -14,7 +14,7 @@ namespace daybreak {
 struct ClassFacts {
   uint32_t cores;        // that take workgroups side by side
   int64_t team_threads;  // that keep loads on their way while teams of lanes multiply floats
-  int64_t dot_threads;   // the same for packed products of integers, which wait for loads more often
+  int64_t dot_threads;   // the same for experts in packed products of integers, which wait more often
 };
 
 // A device of the class as people have it for this work; a smaller one gets more workgroups than it needs,

@@ -1,23 +1,21 @@
 // Few rows times block-quantised columns in integers: y = [norm](x) * W^T (+ bias). A workgroup turns x into digits of 8
 // bits once (lib/nbits_digits.wgsl); packed products of four fields and four digits then give sums without a rounding, one
-// factor a load. A team of LANES threads takes COLUMNS columns for ROWS rows, each weight is read once, and the next load
-// is on its way while one is multiplied, the first while x is prepared.
+// factor a load. A workgroup takes COLUMNS columns and splits K into slices: neighbouring threads have neighbouring columns
+// of one slice, so that their loads are neighbours and they read the same digits. A thread has DEPTH loads on their way, the
+// first while x is prepared, which is asked for before them, and takes each apart once for all rows.
 //   x [m][k], skip?, norm? [k], and weights (lib/nbits_weights.wgsl)
 //   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
-//   consts: WG, LANES, COLUMNS, ROWS, UNITS (of a load), CHUNK (loads that x is prepared for at a time), SG
-//     (lanes that shuffles reach), WHOLE (the size of every subgroup), ROW_TILES
+//   consts: WG, COLUMNS, ROWS, WEIGHTS (that share a result), DEPTH, PASS (rows whose slices are added at a time),
+//     ROW_TILES, those of lib/nbits_digits.wgsl; COLUMNS divides WG, and WG / COLUMNS * DEPTH divides CHUNK
 //   params: m, k, n, n1, blocks, runs (loads a column), tiles, tiles1 (of columns), skip_rows, eps
 #include "lib/nbits.wgsl"
 #include "lib/nbits_few.wgsl"
 #include "lib/nbits_digits.wgsl"
 
-const TEAMS = WG / LANES;
-const SUMS = COLUMNS * ROWS;
-const FOLD = min(LANES, SG);  // lanes that shuffles add up
-const PARTS = LANES / FOLD;   // of a team
-const RESULTS = SUMS / WEIGHTS;  // of a team
+const SLICES = WG / COLUMNS;
+const SPLIT = min(max(SG / COLUMNS, 1u), SLICES);  // lanes that add the slices of a result
 
-var<workgroup> part: array<f32, TEAMS * PARTS * SUMS>;
+var<workgroup> part: array<f32, WG * WEIGHTS * PASS>;
 
 struct Load { words: w_t, scale: f32, zero: f32 }
 
@@ -27,10 +25,22 @@ fn load(matrix: u32, c: Column, run: u32) -> Load {
               zero_point(matrix, c, block) - Q_BASE);
 }
 
-fn team_total(team: u32, slot: u32) -> f32 {
-  var v = 0.0;
-  for (var i = 0u; i < PARTS; i++) { v += part[(team * PARTS + i) * SUMS + slot]; }
-  return v;
+// The products of a load with a row, before the scale.
+fn product(v: Load, share: vec2<f32>, dots: Dots) -> f32 {
+  let sum = share.x * total_of(dots);
+  if (ZEROS_U8 || ZEROS_T) { return fma(-v.zero, share.y, sum); }
+  return sum;
+}
+
+// The sum over slices of the value at `at`; SPLIT lanes call it together.
+fn slices_total(at: u32, lane: u32) -> f32 {
+  var v = vec2<f32>();
+  for (var s = 0u; s < SLICES / SPLIT; s += 2u) {
+    v.x += part[at + (s * SPLIT + lane) * COLUMNS];
+    if (s + 1u < SLICES / SPLIT) { v.y += part[at + ((s + 1u) * SPLIT + lane) * COLUMNS]; }
+  }
+  if (SPLIT == 1u) { return v.x + v.y; }
+  return lanes_total(v.x + v.y, SPLIT);
 }
 
 @compute @workgroup_size(WG)
@@ -38,87 +48,115 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let m0 = group_index(group) % ROW_TILES * ROWS;
   var tile = group_index(group) / ROW_TILES;
   let writes_sum = tile == 0u;
-  var place = Place(0u, 0u, params.n);
+  var matrix = 0u;
+  var columns = params.n;
 #if TWO
   if (!GATED && tile >= params.tiles) {
     tile -= params.tiles;
-    place = Place(1u, 0u, params.n1);
+    matrix = 1u;
+    columns = params.n1;
 #if THREE
     if (tile >= params.tiles1) {
       tile -= params.tiles1;
-      place.matrix = 2u;
+      matrix = 2u;
     }
 #endif
   }
 #endif
-  place.first = (tile * TEAMS + tid / LANES) * COLUMNS / WEIGHTS;
-  let lane = tid % LANES;
+  let column = column_of(min(tile * COLUMNS + tid % COLUMNS, columns - 1u), columns);
+  let slice = tid / COLUMNS;
 
-#for c COLUMNS
-  let matrix$c = source(place, $cu);
-  let column$c = column(place, $cu);
-  var load$c = load(matrix$c, column$c, min(lane, params.runs - 1u));
+#for p PREP
+  let raw$p = fetch_x(m0, 0u, $pu, tid);
+  let norm$p = fetch_norm(0u, $pu, tid);
+#endfor
+#for d DEPTH
+#for w WEIGHTS
+  var load$d_$w = load(matrix + $wu, column, min($du * SLICES + slice, params.runs - 1u));
+#endfor
+#endfor
+#for w WEIGHTS
 #for r ROWS
-  var total$c_$r = 0.0;
+  var total$w_$r = 0.0;
 #endfor
 #endfor
-  for (var first = 0u; first < params.runs; first += LANES) {
-    if (first % CHUNK == 0u) {
-      if (first > 0u) { workgroupBarrier(); }
-      prepare(m0, first, tid, writes_sum);
-      workgroupBarrier();
-    }
-    let run = min(first + lane, params.runs - 1u);
-    let next = min(run + LANES, params.runs - 1u);
-#for c COLUMNS
-    let next$c = load(matrix$c, column$c, next);
-#for u UNITS
-    let fields$c_$u = fields(load$c.words, $uu);
-#endfor
-    let scale$c = select(0.0, load$c.scale, first + lane < params.runs);
-#endfor
-#for r ROWS
-    {
-      let share = shares[$ru * CHUNK + run % CHUNK];
-#for u UNITS
-      let x$u = digits_at($ru, $uu, run % CHUNK);
-#endfor
-#for c COLUMNS
-      var dots$c = Dots();
-#for u UNITS
-      dots$c = multiply(fields$c_$u, x$u, dots$c);
-#endfor
-      total$c_$r = fma(scale$c, fma(share.x, total_of(dots$c), -load$c.zero * share.y), total$c_$r);
-#endfor
-    }
-#endfor
-#for c COLUMNS
-    load$c = next$c;
-#endfor
-  }
-
-#for c COLUMNS
-#for r ROWS
-  {
-    let v = lanes_total(total$c_$r, FOLD);
-    if (tid % FOLD == 0u) { part[tid / FOLD * SUMS + $cu * ROWS + $ru] = v; }
-  }
-#endfor
+#for p PREP
+  var square$p = store_x(m0, 0u, $pu, tid, raw$p, norm$p, writes_sum);
 #endfor
   workgroupBarrier();
-  for (var i = tid; i < TEAMS * RESULTS; i += WG) {
-    let team = i / RESULTS;
-    let r = i % ROWS;
-    let c = i % RESULTS / ROWS;
-    let n = (tile * TEAMS + team) * COLUMNS / WEIGHTS + c;
-    if (n >= place.count || m0 + r >= params.m) { continue; }
-    let factor = norm_factor(r);
-    let value = factor * team_total(team, c * WEIGHTS * ROWS + r) + load_bias(place.matrix, n);
-#if GATED
-    let up = factor * team_total(team, (c * WEIGHTS + 1u) * ROWS + r) + load_bias(1u, n);
-    store(0u, (m0 + r) * place.count + n, activate(value) * up);
-#else
-    store(place.matrix, (m0 + r) * place.count + n, value);
-#endif
+  for (var first = 0u; first < params.runs; first += SLICES * DEPTH) {
+    if (first % CHUNK == 0u && first > 0u) {
+      workgroupBarrier();
+#for p PREP
+      let x$p = fetch_x(m0, first, $pu, tid);
+      let factors$p = fetch_norm(first, $pu, tid);
+#endfor
+#for p PREP
+      square$p += store_x(m0, first, $pu, tid, x$p, factors$p, writes_sum);
+#endfor
+      workgroupBarrier();
+    }
+    let more = first + SLICES * DEPTH < params.runs;
+#for d DEPTH
+    {
+      let run = first + $du * SLICES + slice;
+      let at = min(run, params.runs - 1u) % CHUNK;
+#for w WEIGHTS
+      let now$w = load$d_$w;
+      let scale$w = select(0.0, now$w.scale, run < params.runs);
+#for u UNITS
+      let fields$w_$u = fields(now$w.words, $uu);
+#endfor
+      if (more) { load$d_$w = load(matrix + $wu, column, min(run + SLICES * DEPTH, params.runs - 1u)); }
+#endfor
+#for r ROWS
+      {
+        let share = shares[$ru * CHUNK + at];
+#for u UNITS
+        let x$u = digits_at($ru, $uu, at);
+#endfor
+#for w WEIGHTS
+        var dots$w = Dots();
+#for u UNITS
+        dots$w = multiply(fields$w_$u, x$u, dots$w);
+#endfor
+        total$w_$r = fma(scale$w, product(now$w, share, dots$w), total$w_$r);
+#endfor
+      }
+#endfor
+    }
+#endfor
   }
+
+#for p PREP
+  store_square($pu, tid, square$p);
+#endfor
+#for r ROWS
+#for w WEIGHTS
+  part[($ru % PASS * WEIGHTS + $wu) * WG + tid] = total$w_$r;
+#endfor
+  if ($ru % PASS == PASS - 1u) {
+    workgroupBarrier();
+    for (var first = 0u; first < COLUMNS * PASS * SPLIT; first += WG) {
+      let i = min((first + tid) / SPLIT, COLUMNS * PASS - 1u);
+      let r = i / COLUMNS + $ru / PASS * PASS;
+      let n = tile * COLUMNS + i % COLUMNS;
+      let at = i / COLUMNS * WEIGHTS * WG + i % COLUMNS;
+      let factor = norm_factor(r);
+      let value = factor * slices_total(at, tid % SPLIT);
+#if GATED
+      let up = factor * slices_total(at + WG, tid % SPLIT);
+#endif
+      if (n < columns && m0 + r < params.m && first + tid < COLUMNS * PASS * SPLIT && tid % SPLIT == 0u) {
+        let v = value + load_bias(matrix, n);
+#if GATED
+        store(0u, (m0 + r) * columns + n, activate(v) * (up + load_bias(1u, n)));
+#else
+        store(matrix, (m0 + r) * columns + n, v);
+#endif
+      }
+    }
+    if ($ru < ROWS - 1u) { workgroupBarrier(); }
+  }
+#endfor
 }

@@ -98,14 +98,18 @@ Dispatch Common(const char* shader, const NbitsFew& few, uint32_t rows, uint32_t
              .grid = {int64_t{row_tiles} * (tiles + (three ? 2 : 1) * tiles1)}};
   AddRows(d, few, x8);
   AddNbitsWeights(d, few, words);
+  d.consts.push_back({"WEIGHTS", few.gated() ? 2u : 1u});
   return d;
 }
 
 // --- In integers
 // ----------------------------------------------------------------------------------------------------------
 
+// A workgroup of `wg` threads takes `columns` columns, wg / columns slices of K and `rows` rows; a thread has
+// `depth` loads on their way. x is prepared for `chunk` loads at a time, and the slices of `pass` rows are
+// added at a time.
 struct DotTile {
-  uint32_t wg, lanes, columns, rows, chunk;
+  uint32_t wg, columns, rows, depth, chunk, pass;
 };
 
 uint32_t Elements(const NbitsProduct& q) { return q.load_words() * 32 / q.bits; }  // of a load
@@ -122,54 +126,64 @@ bool CanDot(const DeviceInfo& device, const NbitsFew& few) {
 // Neighbouring lanes that shuffles reach, whatever size a subgroup has.
 uint32_t LanesOfShuffles(const DeviceInfo& device) { return std::min(device.subgroup_min, 32u); }
 
-DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few) {
+// Bytes of workgroup memory.
+uint32_t BytesOf(const DotTile& t, const NbitsFew& few, uint32_t sg) {
+  const uint32_t units = Elements(few.first) / 8, weights = few.gated() ? 2 : 1;
+  const uint32_t unit_bytes = few.first.x->type == DType::kF16 ? 16 : 24;
+  const uint32_t squares = few.norm ? CeilDiv(t.rows * t.chunk * units, sg) : 0;
+  return t.rows * t.chunk * (units * unit_bytes + 8) + 4 * (t.wg * weights * t.pass + squares);
+}
+
+DotTile DotTileOf(const DeviceInfo& device, const NbitsFew& few, uint32_t sg) {
   const NbitsProduct& q = few.first;
   const uint32_t runs = Runs(q, q.load_words());
-  int64_t columns = few.gated() ? 2 * int64_t{q.weight.n} : q.weight.n;
+  int64_t results = q.weight.n;
   if (!few.gated())
-    for (const NbitsWeight& w : few.more) columns += w.w ? w.n : 0;
-  const ClassFacts facts = FactsOf(device.device_class);
-  DotTile t{.rows = std::min(std::bit_ceil(q.m), 4u)};
-  // Two loads of a column a thread, one of them on its way.
-  const uint32_t sg = LanesOfShuffles(device);
-  t.lanes = std::clamp(std::bit_floor(runs / 2), sg, 128u);
-  // x for as many loads as workgroup memory holds beside the sums, and a thread for each of their units.
-  const uint32_t most = std::min(1024u, device.max_invocations);
-  const uint32_t units = Elements(q) / 8;
-  const uint32_t load_bytes = units * (q.x->type == DType::kF16 ? 16 : 24) + 8;
-  const uint32_t sum_bytes = 4 * most / 8 * 5 * t.rows;  // teams have 8 lanes or more
-  t.chunk = std::max(std::bit_ceil(runs), sg);
-  while (t.chunk > 8 && t.chunk * t.rows * load_bytes + sum_bytes > device.workgroup_bytes) t.chunk /= 2;
-  t.wg = std::clamp(t.chunk * units, 256u, most);
-  t.lanes = std::min(t.lanes, t.chunk);
-  // As many columns as leave two workgroups to each core, so that one prepares x while another multiplies.
-  // Several rows read more of x than of the weights, and share it between columns.
-  const uint32_t weights = few.gated() ? 2 : 1;
-  const auto groups = [&](uint32_t results) { return columns / weights / results * t.lanes / t.wg; };
-  const int64_t cores = facts.cores;
-  t.columns = weights * (t.rows > 1 || groups(2) >= 2 * cores - 8 ? 2 : 1);
-  if (!few.gated() && runs >= 4 * t.lanes && groups(4) >= cores - 4) t.columns = 4;
-  const int64_t fill = facts.dot_threads;
-  while (columns / t.columns * t.lanes < fill && t.lanes < std::min({runs, t.wg, t.chunk})) t.lanes *= 2;
-  t.lanes = std::bit_floor(std::clamp(Forced("dot_lanes", t.lanes), 8u, std::min(t.wg, t.chunk)));
-  const uint32_t results = Forced("dot_columns", t.columns / weights);
-  t.columns = weights * std::bit_floor(std::clamp(results, 1u, few.gated() ? 2u : 4u));
+    for (const NbitsWeight& w : few.more) results += w.w ? w.n : 0;
+  const int64_t cores = FactsOf(device.device_class).cores;
+  DotTile t{.rows = std::min(std::bit_ceil(q.m), kNbitsFewRows)};
+  // A workgroup prepares all of x. One row is soon prepared, and two workgroups on a core fill each other's
+  // waits; several rows, or a long one, are prepared by one. On an H100, in us, N x K and one row: 2048 x
+  // 8192 took 7.9 with 8 columns and 8.2 with 16, 4096 x 16384 took 17.5 with 32 and 20 with 16; four rows of
+  // 8192 x 2048 took 10.3 with 64 and 11.5 with 32.
+  const uint32_t amount = runs * t.rows;
+  const int64_t groups = t.rows == 1 && runs < 512 ? 2 * cores : cores;
+  t.columns = t.rows < 4 ? 32 : 64;
+  while (t.columns > 8 && results / t.columns < groups - groups / 16) t.columns /= 2;
+  t.columns = std::bit_floor(std::clamp(Forced("dot_columns", t.columns), 8u, 64u));
+  // Two loads or more a thread, one or two of them on their way, and the more threads the more there is to
+  // prepare; the sums of eight rows leave registers for half of them.
+  const uint32_t threads = amount >= 512 && t.rows < 8 ? 1024 : 512;
+  const uint32_t most = std::min(threads, device.max_invocations);
+  uint32_t slices = std::bit_floor(std::clamp(runs / 2, 1u, most / t.columns));
+  slices = std::bit_floor(std::max(Forced("dot_slices", slices), 1u));
+  t.wg = std::clamp(slices * t.columns, 64u, std::bit_floor(std::min(1024u, device.max_invocations)));
+  slices = t.wg / t.columns;
+  t.depth = few.gated() || t.rows > 1 || runs <= slices ? 1 : 2;
+  // x for all loads, or for as many as workgroup memory holds beside the sums.
+  const uint32_t least = std::max(slices, sg * 8 / Elements(q));
+  t.chunk = std::max({std::bit_ceil(runs), slices * t.depth, least});
+  t.pass = t.rows;
+  while (t.pass > 1 && BytesOf(t, few, sg) > device.workgroup_bytes) t.pass /= 2;
+  while (t.chunk > least && BytesOf(t, few, sg) > device.workgroup_bytes) t.chunk /= 2;
+  t.depth = std::min(t.depth, t.chunk / slices);
   return t;
 }
 
 void RunDot(Plan& p, const NbitsFew& few) {
   const NbitsProduct& q = few.first;
-  const DotTile t = DotTileOf(p.Device(), few);
-  const uint32_t sg = LanesOfShuffles(p.Device());
-  Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.wg / t.lanes * t.columns / (few.gated() ? 2 : 1),
-                      q.load_words(), false);
+  const uint32_t sg = LanesOfShuffles(p.Device()), units = Elements(q) / 8;
+  const DotTile t = DotTileOf(p.Device(), few, sg);
+  Dispatch d = Common("matmul_nbits_dot", few, t.rows, t.columns, q.load_words(), false);
   for (const Const& c : {Const{"X4", q.k % 4 == 0},
                          {"WG", t.wg},
-                         {"LANES", t.lanes},
                          {"COLUMNS", t.columns},
                          {"ROWS", t.rows},
-                         {"UNITS", Elements(q) / 8},
+                         {"DEPTH", t.depth},
+                         {"PASS", t.pass},
+                         {"UNITS", units},
                          {"CHUNK", t.chunk},
+                         {"PREP", CeilDiv(t.rows * t.chunk * units, t.wg)},
                          {"SG", sg},
                          {"WHOLE", p.Device().subgroup_size() == sg},
                          {"ROW_TILES", CeilDiv(q.m, t.rows)},

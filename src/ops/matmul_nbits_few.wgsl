@@ -4,7 +4,7 @@
 // loops of this size, and what is indexed by a loop leaves the registers.
 //   x [m][k], skip?, norm? [k], and weights (lib/nbits_weights.wgsl)
 //   ->  y [m][n] (one for each weight; GATED: y = activate(x * W^T) * (x * W1^T)), sum? (x + skip)
-//   consts: WG, LANES (a team), COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), ROWS_4 (rows: 4 or 1), OCTETS_2,
+//   consts: WG, LANES (a team), WEIGHTS (that share a result), COLUMNS_2, COLUMNS_4 (columns of a team: 4, 2 or 1), ROWS_4 (rows: 4 or 1), OCTETS_2,
 //     OCTETS_4 (8 weights each a load: 4, 2 or 1), FOLD (lanes that a subgroup adds up), SUBGROUPS (FOLD > 1)
 //   params: m, k, n, n1, blocks, runs (loads a column), row_tiles, tiles, tiles1 (of columns), skip_rows, eps
 #include "lib/nbits.wgsl"
@@ -19,6 +19,11 @@ const PARTS = LANES / FOLD;      // of a team
 const RESULTS = SUMS / WEIGHTS;  // of a team
 
 var<workgroup> part: array<f32, TEAMS * PARTS * SLOTS>;
+
+// Where column c of a team lies.
+struct Place { matrix: u32, first: u32, count: u32 }
+fn source(p: Place, c: u32) -> u32 { return select(p.matrix, c % WEIGHTS, GATED); }
+fn column(p: Place, c: u32) -> Column { return column_of(min(p.first + c / WEIGHTS, p.count - 1u), p.count); }
 
 // One value for each of a team's columns.
 struct Words { c0: w_t, c1: w_t, c2: w_t, c3: w_t }

@@ -95,13 +95,13 @@ bool JoinsSteps(Plan& p, const NbitsFew& few) {
 
 const Family kFamily("nbits_fused",
                      {"nbits_fused", "nbits_steps", "nbits_steps,nbits_matrix",
-                      "nbits_fused,nbits_dot,dot_columns=1", "nbits_fused,nbits_dot,dot_columns=2",
-                      "nbits_fused,nbits_dot,dot_columns=4", "nbits_fused,nbits_dot,dot_lanes=16",
-                      "nbits_fused,nbits_dot,dot_lanes=32", "nbits_fused,nbits_dot,dot_lanes=64",
-                      "nbits_fused,nbits_dot,dot_lanes=128", "nbits_fused,nbits_team",
-                      "nbits_fused,nbits_team,team_lanes=32", "nbits_fused,nbits_team,team_lanes=64",
-                      "nbits_fused,nbits_team,team_lanes=128", "nbits_steps,nbits_tile", "matrix_4x4",
-                      "matrix_4x2", "matrix_2x2"});
+                      "nbits_fused,nbits_dot,dot_columns=8", "nbits_fused,nbits_dot,dot_columns=16",
+                      "nbits_fused,nbits_dot,dot_columns=32", "nbits_fused,nbits_dot,dot_columns=64",
+                      "nbits_fused,nbits_dot,dot_slices=8", "nbits_fused,nbits_dot,dot_slices=16",
+                      "nbits_fused,nbits_dot,dot_slices=32", "nbits_fused,nbits_dot,dot_slices=64",
+                      "nbits_fused,nbits_team", "nbits_fused,nbits_team,team_lanes=32",
+                      "nbits_fused,nbits_team,team_lanes=64", "nbits_fused,nbits_team,team_lanes=128",
+                      "nbits_steps,nbits_tile", "matrix_4x4", "matrix_4x2", "matrix_2x2"});
 
 // What `few` is to tuning, with the columns of its second and third weight.
 struct FewScope : ProblemScope {

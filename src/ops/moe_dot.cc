@@ -63,6 +63,7 @@ void MultiplySlotsInIntegers(Plan& p, const ExpertProduct& q, const Routes& rout
                          {"COLUMNS", t.columns},
                          {"UNITS", units},
                          {"CHUNK", t.chunk},
+                         {"PREP", CeilDiv(t.chunk * units, t.wg)},
                          {"SG", sg},
                          {"WHOLE", device.subgroup_size() == sg},
                          {"ROWS", 1u},

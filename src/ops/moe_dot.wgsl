@@ -43,7 +43,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var total$c = 0.0;
 #endfor
   for (var chunk = 0u; chunk < params.runs; chunk += CHUNK) {
-    prepare(job / params.share, chunk, tid, false);
+#for p PREP
+    let x$p = fetch_x(job / params.share, chunk, $pu, tid);
+#endfor
+#for p PREP
+    _ = store_x(job / params.share, chunk, $pu, tid, x$p, Unit(), false);
+#endfor
     workgroupBarrier();
     let end = min(chunk + CHUNK, params.runs);
     for (var run = chunk + lane; run < end; run += LANES) {

@@ -1,13 +1,17 @@
 // Rows of x, normalised or not, as fixed-point numbers: x = share.x * (256 * high + low [+ third / THIRD]) with digits of 8
 // bits and sign. The largest element of a load is 32512, so that two digits keep 16 bits of it, where an f16 has 11;
 // DIGITS_3 keeps the 24 of an f32. A unit is 8 elements in the order in which `fields` takes weights apart.
-//   consts: SG (lanes that shuffles reach), WHOLE (the size of every subgroup), UNITS (of a load), CHUNK (loads prepared at a time), ROWS, X4, SKIP, NORM, SUM, DIGITS_3
+//   consts: SG (lanes that shuffles reach), WHOLE (the size of every subgroup), UNITS (of a load), CHUNK (loads prepared at
+//     a time), ROWS, PREP (units of a chunk a thread), X4, SKIP, NORM, SUM, DIGITS_3; SG divides CHUNK * UNITS
 const TOP = 32512.0;       // 127 * 256
 const ROUND = 12582912.0;  // 1.5 * 2^23: adding it leaves an integer in the low bits, above ROUND_BITS
 const ROUND_BITS = 0x4b400000u;
 const THIRD = 240.0;
-const Q_MASK_BYTES = ((1u << BITS) - 1u) * 0x01010101u;
-const Q_BASE = select(0.0, 128.0, BITS == 8u);  // what `fields` subtracts from q
+const Q_BASE = f32(1u << (BITS - 1u));  // what `fields` subtracts from q
+const Q_FACTOR = f32(1u << (8u - BITS));  // and multiplies the difference by
+const Q_TOP = 8u - BITS;
+const Q_MASK_BYTES = (((1u << BITS) - 1u) << Q_TOP) * 0x01010101u;
+const UNIT_COUNT = CHUNK * UNITS;  // of a row
 
 var<workgroup> digits: array<vec4<u32>, ROWS * UNITS * CHUNK>;  // high, high, low, low
 var<workgroup> shares: array<vec2<f32>, ROWS * CHUNK>;          // one unit of low, the sum of the load's x
@@ -15,14 +19,15 @@ var<workgroup> shares: array<vec2<f32>, ROWS * CHUNK>;          // one unit of l
 var<workgroup> thirds: array<vec2<u32>, ROWS * UNITS * CHUNK>;
 #endif
 #if NORM
-var<workgroup> squares: array<f32, ROWS * (WG / SG)>;
+var<workgroup> squares: array<f32, ROWS * UNIT_COUNT / SG>;
 #endif
 
-// Unit u of a load: four fields a word.
+// Unit u of a load: four fields a word, as bytes with sign.
 fn fields(words: w_t, u: u32) -> vec2<u32> {
   if (BITS == 8u) { return vec2(word(words, 2u * u), word(words, 2u * u + 1u)) ^ vec2(0x80808080u); }
-  let w = select(word(words, u), word(words, u / 2u) >> (u % 2u * 4u), BITS == 2u);
-  return vec2(w, w >> BITS) & vec2(Q_MASK_BYTES);
+  if (BITS == 4u) { return (vec2(word(words, u) << Q_TOP, word(words, u)) & vec2(Q_MASK_BYTES)) ^ vec2(0x80808080u); }
+  let w = word(words, u / 2u) << (4u - u % 2u * 4u);
+  return (vec2(w << 2u, w) & vec2(Q_MASK_BYTES)) ^ vec2(0x80808080u);
 }
 
 struct Digits { x: vec4<u32>, third: vec2<u32> }
@@ -116,6 +121,7 @@ fn write_sum(m: u32, run: u32, u: u32, v: Unit) {
 #endif
 
 // The largest of a load's elements, as the bits of its magnitude: NaN is above all numbers.
+@diagnostic(off, subgroup_uniformity)
 fn largest(v: Unit) -> u32 {
   let bits = max(bitcast<vec4<u32>>(abs(v.a)), bitcast<vec4<u32>>(abs(v.b)));
   var top = max(max(bits.x, bits.y), max(bits.z, bits.w));
@@ -125,6 +131,7 @@ fn largest(v: Unit) -> u32 {
 }
 
 // The sum over 2 to 32 neighbouring lanes.
+@diagnostic(off, subgroup_uniformity)
 fn lanes_total(value: f32, lanes: u32) -> f32 {
 #if WHOLE
   if (lanes == SG) { return subgroupAdd(value); }
@@ -137,65 +144,90 @@ fn lanes_total(value: f32, lanes: u32) -> f32 {
   return v + subgroupShuffleXor(v, 1u);
 }
 
+// The elements as numbers of 16 bits with sign and a half added to their low byte, which makes the high byte the nearest.
+fn halves_of(v: vec4<f32>, scale: f32) -> vec4<u32> { return bitcast<vec4<u32>>(v * scale + (ROUND + 128.0)); }
+
+// The digits of four such numbers: high, low.
+fn digits_of(v: vec4<u32>) -> vec2<u32> {
+  let even = (v.x & 0xffffu) | (v.z << 16u);
+  let odd = (v.y & 0xffffu) | (v.w << 16u);
+  return vec2(((even >> 8u) & 0xff00ffu) | (odd & 0xff00ff00u),
+              ((even & 0xff00ffu) | ((odd << 8u) & 0xff00ff00u)) ^ 0x80808080u);
+}
+
+#if DIGITS_3
+// What rounding left of four numbers, as f32 bits with the digit at the bottom.
+fn rest_of(v: vec4<f32>, scale: f32, rounded: vec4<u32>) -> vec4<u32> {
+  let left = v * scale - vec4<f32>(bitcast<vec4<i32>>(rounded - (ROUND_BITS + 128u)));
+  return bitcast<vec4<u32>>(left * THIRD + ROUND);
+}
+#endif
+
+fn total4(v: vec4<u32>) -> u32 { return v.x + v.y + v.z + v.w; }
+
 // Stores unit u of load `run` of the chunk. All lanes of a subgroup must call it.
+@diagnostic(off, subgroup_uniformity)
 fn store_unit(r: u32, run: u32, u: u32, v: Unit, inside: bool) {
   let top = bitcast<f32>(largest(v));
   let scale = select(0.0, TOP / top, top > 1e-30);
-  let a = bitcast<vec4<u32>>(v.a * scale + ROUND);
-  let b = bitcast<vec4<u32>>(v.b * scale + ROUND);
-  let whole = bitcast<vec4<i32>>(a - ROUND_BITS) + bitcast<vec4<i32>>(b - ROUND_BITS);
-  var total = f32(whole.x + whole.y + whole.z + whole.w);
+  let a = halves_of(v.a, scale);
+  let b = halves_of(v.b, scale);
+  var total = f32(bitcast<i32>(total4(a + b) - 8u * (ROUND_BITS + 128u)));
   let at = (r * UNITS + u) * CHUNK + run;
 #if DIGITS_3
-  let rest_a = bitcast<vec4<u32>>((v.a * scale - vec4<f32>(bitcast<vec4<i32>>(a - ROUND_BITS))) * THIRD + ROUND);
-  let rest_b = bitcast<vec4<u32>>((v.b * scale - vec4<f32>(bitcast<vec4<i32>>(b - ROUND_BITS))) * THIRD + ROUND);
-  let rest = bitcast<vec4<i32>>(rest_a - ROUND_BITS) + bitcast<vec4<i32>>(rest_b - ROUND_BITS);
-  total += f32(rest.x + rest.y + rest.z + rest.w) / THIRD;
+  let rest_a = rest_of(v.a, scale, a);
+  let rest_b = rest_of(v.b, scale, b);
+  total += f32(bitcast<i32>(total4(rest_a + rest_b) - 8u * ROUND_BITS)) / THIRD;
   if (inside) { thirds[at] = vec2(pack4xU8(rest_a), pack4xU8(rest_b)); }
 #endif
   total = lanes_total(total, UNITS);
   if (inside) {
-    digits[at] = vec4(pack4xU8((a + 128u) >> vec4(8u)), pack4xU8((b + 128u) >> vec4(8u)), pack4xU8(a), pack4xU8(b));
-    if (u == 0u) { shares[r * CHUNK + run] = vec2(top, top * total) / TOP; }
+    let p = digits_of(a);
+    let q = digits_of(b);
+    digits[at] = vec4(p.x, q.x, p.y, q.y);
+    if (u == 0u) { shares[r * CHUNK + run] = vec2(top / (TOP * Q_FACTOR), top * total / TOP); }
   }
 }
 
-// Prepares the rows from m0 for loads `chunk` to chunk + CHUNK - 1.
-fn prepare(m0: u32, chunk: u32, tid: u32, writes_sum: bool) {
-  let count = min(CHUNK, params.runs - chunk) * UNITS;
-  let u = tid % UNITS;
-#for r ROWS
-  let row$r = min(m0 + $ru, params.m - 1u);
-  var square$r = 0.0;
-#endfor
-  for (var first = 0u; first < count; first += WG) {
-    let inside = first + tid < count;
-    let run = min(first + tid, count - 1u) / UNITS;
-#for r ROWS
-    let raw$r = x_unit(row$r, chunk + run, u);
-#endfor
+// What thread tid has of the rows from m0 and the loads from `chunk` on: unit p of PREP, among those of CHUNK loads.
+fn unit_index(p: u32, tid: u32) -> u32 { return min(p * WG + tid, ROWS * UNIT_COUNT - 1u); }
+fn row_of_unit(m0: u32, i: u32) -> u32 { return min(m0 + i / UNIT_COUNT, params.m - 1u); }
+fn run_of_unit(i: u32) -> u32 { return i % UNIT_COUNT / UNITS; }
+
+fn fetch_x(m0: u32, chunk: u32, p: u32, tid: u32) -> Unit {
+  let i = unit_index(p, tid);
+  return x_unit(row_of_unit(m0, i), chunk + run_of_unit(i), tid % UNITS);
+}
+
+fn fetch_norm(chunk: u32, p: u32, tid: u32) -> Unit {
 #if NORM
-    let scale = norm_unit(chunk + run, u);
-#for r ROWS
-    square$r += select(0.0, dot(raw$r.a, raw$r.a) + dot(raw$r.b, raw$r.b), inside);
-    store_unit($ru, run, u, Unit(raw$r.a * scale.a, raw$r.b * scale.b), inside);
-#endfor
+  return norm_unit(chunk + run_of_unit(unit_index(p, tid)), tid % UNITS);
 #else
-#for r ROWS
-    store_unit($ru, run, u, raw$r, inside);
-#endfor
+  return Unit();
 #endif
+}
+
+// Turns what was fetched into digits; returns the sum of its squares. Subgroups without a unit leave as a whole.
+@diagnostic(off, subgroup_uniformity)
+fn store_x(m0: u32, chunk: u32, p: u32, tid: u32, raw: Unit, norm: Unit, writes_sum: bool) -> f32 {
+  if ((p + 1u) * WG > ROWS * UNIT_COUNT && p * WG + tid - tid % SG >= ROWS * UNIT_COUNT) { return 0.0; }
+  let i = unit_index(p, tid);
+  let r = i / UNIT_COUNT;
+  let inside = p * WG + tid < ROWS * UNIT_COUNT;
+  var x = raw;
+  if (NORM) { x = Unit(raw.a * norm.a, raw.b * norm.b); }
+  store_unit(r, run_of_unit(i), tid % UNITS, x, inside);
 #if SUM
-#for r ROWS
-    if (writes_sum && inside && m0 + $ru < params.m) { write_sum(row$r, chunk + run, u, raw$r); }
-#endfor
+  if (writes_sum && inside && m0 + r < params.m) { write_sum(row_of_unit(m0, i), chunk + run_of_unit(i), tid % UNITS, raw); }
 #endif
-  }
+  return dot(raw.a, raw.a) + dot(raw.b, raw.b);
+}
+
+// Keeps the sum of the squares of a thread's unit p of all chunks, for norm_factor.
+fn store_square(p: u32, tid: u32, square: f32) {
 #if NORM
-#for r ROWS
-  square$r = lanes_total(square$r, SG);
-  if (tid % SG == 0u) { squares[$ru * (WG / SG) + tid / SG] += square$r; }
-#endfor
+  let total = lanes_total(square, SG);
+  if (tid % SG == 0u && p * WG + tid < ROWS * UNIT_COUNT) { squares[(p * WG + tid) / SG] = total; }
 #endif
 }
 
@@ -203,7 +235,7 @@ fn prepare(m0: u32, chunk: u32, tid: u32, writes_sum: bool) {
 fn norm_factor(r: u32) -> f32 {
 #if NORM
   var total = 0.0;
-  for (var i = 0u; i < WG / SG; i++) { total += squares[r * (WG / SG) + i]; }
+  for (var i = 0u; i < UNIT_COUNT / SG; i++) { total += squares[r * (UNIT_COUNT / SG) + i]; }
   return inverseSqrt(total / f32(params.k) + params.eps);
 #else
   return 1.0;
