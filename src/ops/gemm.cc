@@ -160,10 +160,10 @@ constexpr Variant<Product> kVariants[] = {
 
 const Family kFamily("gemm",
                      {"gemm_dot", "gemm_columns", "gemm_columns,gemm_slices", "gemm_matrix,matrix_4x4",
-                      "gemm_matrix,matrix_4x2", "gemm_matrix,matrix_2x2",
+                      "gemm_matrix,matrix_8_2x4", "gemm_matrix,matrix_8_2x2", "gemm_matrix,matrix_2x2",
                       "gemm_matrix,matrix_4x4,matrix_slices=2", "gemm_matrix,matrix_4x4,matrix_slices=4",
-                      "gemm_matrix,matrix_4x4,matrix_slices=8", "gemm_matrix,matrix_4x2,matrix_slices=2",
-                      "gemm_matrix,matrix_4x2,matrix_slices=4", "gemm_matrix,matrix_4x2,matrix_slices=8",
+                      "gemm_matrix,matrix_4x4,matrix_slices=8", "gemm_matrix,matrix_8_2x4,matrix_slices=2",
+                      "gemm_matrix,matrix_8_2x4,matrix_slices=4", "gemm_matrix,matrix_8_2x4,matrix_slices=8",
                       "gemm_tile"});
 
 }  // namespace

@@ -25,16 +25,17 @@ bool Octets(const Ints& strides) {
   return std::all_of(strides.begin(), strides.end(), [](uint32_t s) { return s % 8 == 0; });
 }
 
-// Rows, columns and batches of all the results, and K.
+// Rows, columns and batches of all the results, and K; octets of B that a thread stages at least.
 struct Extent {
-  uint32_t m, n, k, batches;
+  uint32_t m, n, k, batches, octets = 2;
 };
 
 Extent ExtentOf(const Product& q) { return {q.m, q.n, q.k, q.batches()}; }
 Extent ExtentOf(const NbitsFew& few) {
   uint32_t n = few.first.weight.n;
   for (const NbitsWeight& w : few.more) n += w.n;
-  return {few.first.m, n, few.first.k, 1};
+  // A thread shares its octets between the weights of a gate, and loads whole words of each.
+  return {few.first.m, n, few.first.k, 1, few.gated() && few.first.bits == 2 ? 4u : 2u};
 }
 
 // Microseconds that workgroups take which run side by side: at first and for their results, and for 64 of K.
@@ -42,37 +43,53 @@ struct Pace {
   float once, step;
 };
 
-// A workgroup is two by two subgroups of `rows` by `columns` matrix units, takes `depth` of K a step, and
-// shares K with `slices` - 1 others.
+// A workgroup is `subs_m` by `subs_n` subgroups of `rows` by `columns` matrix units, `subs_k` times, takes
+// `depth` of K a step, and shares K with `slices` - 1 others.
 struct Tile {
   const char* name;
-  uint32_t rows, columns, depth;
+  uint32_t subs_m, subs_n, subs_k, rows, columns, depth;
   uint32_t per_core;   // workgroups that a core runs at a time
   Pace alone, shared;  // with one workgroup a core, and with more
   uint32_t slices = 1;
-  uint32_t m(const MatrixConfig& unit) const { return 2 * rows * unit.m; }
-  uint32_t n(const MatrixConfig& unit) const { return 2 * columns * unit.n; }
+  uint32_t subs() const { return subs_m * subs_n * subs_k; }
+  uint32_t m(const MatrixConfig& unit) const { return subs_m * rows * unit.m; }
+  uint32_t n(const MatrixConfig& unit) const { return subs_n * columns * unit.n; }
   int64_t count(const MatrixConfig& unit, const Extent& e) const {
     return int64_t{CeilDiv(e.m, m(unit))} * CeilDiv(e.n, n(unit)) * e.batches;
   }
+  // Workgroup memory: staged rows of both operands, or strips of two units of results a subgroup.
+  uint32_t bytes(const MatrixConfig& unit) const {
+    const uint32_t row = depth / 8 + 1, along_n = depth * (n(unit) / 8 + 1);
+    return 16 *
+           std::max(m(unit) * row + std::max(n(unit) * row, along_n), subs() * unit.m * (unit.n / 2 + 1));
+  }
 };
 
-// Large tiles reuse operands most, and leave room for short steps only. With units of 16x16 a tile of 4x4 is
-// 128 x 128 (NVIDIA, AMD), with Apple's of 8x8 it is 64 x 64; all fit 32 KiB, what Apple, Qualcomm and many
-// others give at most. Measured on an H100 with weights of four bits: a workgroup of its own waits for
-// memory, so a second one on the core takes little longer, if both find room in workgroup memory.
-constexpr Tile kTiles[] = {{"matrix_4x4", 4, 4, 32, 2, {10, 1.35F}, {17, 1.6F}},
-                           {"matrix_4x2", 4, 2, 64, 1, {4, 0.91F}, {4, 0.91F}},
-                           {"matrix_2x2", 2, 2, 64, 2, {3, 0.75F}, {3, 0.92F}}};
+// Measured on an H100 with weights of four bits and units of 16 x 16. Its driver gives 48 KiB to the
+// workgroups of a core and ends loads at barriers, so that a workgroup waits for memory at each step. Where
+// there are two for each core, tiles of 128 x 128 in four subgroups are fastest: they reuse most, and a
+// second one takes little longer than one of its own. Fewer workgroups wait less often with more subgroups
+// and longer steps, and those of few rows with subgroups that share out K. With Apple's units of 8 x 8 sides
+// are half as long; all but the second and the last fit 32 KiB, what Apple, Qualcomm and many others give at
+// most.
+constexpr Tile kTiles[] = {{"matrix_4x4", 2, 2, 1, 4, 4, 32, 2, {1.5F, 1.42F}, {10, 1.5F}},
+                           {"matrix_8_2x4", 4, 2, 1, 2, 4, 64, 1, {4.1F, 0.92F}, {4.1F, 0.92F}},
+                           {"matrix_8_2x2", 2, 4, 1, 2, 2, 64, 1, {1, 0.81F}, {1, 0.81F}},
+                           {"matrix_2x2", 2, 2, 1, 2, 2, 64, 2, {3, 0.75F}, {3, 0.8F}},
+                           {"matrix_k8_1x2", 1, 1, 8, 1, 2, 256, 1, {1, 0.26F}, {1, 0.26F}},
+                           {"matrix_k8_2x2", 1, 1, 8, 2, 2, 256, 1, {3.8F, 0.24F}, {3.8F, 0.24F}}};
 
-// The kernel's threads stage whole octets of each operand, of B at most four.
-bool Stages(const MatrixConfig& unit, uint32_t threads, const Tile& tile) {
-  const uint32_t a = tile.m(unit) * tile.depth / 8, b = tile.n(unit) * tile.depth / 8;
-  return a % threads == 0 && (b == 2 * threads || b == 4 * threads);
+// The kernel's threads stage whole octets of each operand, of B at most four of a column.
+bool Suits(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e, const Tile& tile) {
+  const uint32_t threads = tile.subs() * device.subgroup_size(), n = tile.n(unit), octets = tile.depth / 8;
+  const uint32_t a = tile.m(unit) * octets, b = n * octets;
+  return tile.depth % (tile.subs_k * unit.k) == 0 && threads <= device.max_invocations &&
+         tile.bytes(unit) <= device.workgroup_bytes && threads % n == 0 && a % threads == 0 &&
+         (b == 2 * threads || b == 4 * threads) && b >= e.octets * threads;
 }
 
 constexpr uint32_t kSlice = 512, kMaxSlices = 8;  // shortest K of a slice, and most slices
-constexpr float kSum = 11, kSumOfMega = 1.2F;     // microseconds of the sum, and for a million partial sums
+constexpr float kSum = 6, kSumOfMega = 1.2F;      // microseconds of the sum, and for a million partial sums
 
 // An estimate of the time that the product takes with this tile, in microseconds of an H100: other devices
 // differ in scale and less in order.
@@ -89,7 +106,6 @@ float Cost(int64_t cores, const MatrixConfig& unit, const Extent& e, const Tile&
 // The tile, and the slices if K may be divided (`sliceable`), that take least time or are asked for. No rows
 // when the device's subgroups suit no tile.
 Tile TileOf(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e, bool sliceable) {
-  const uint32_t threads = 4 * device.subgroup_size();
   const int64_t cores = FactsOf(device.device_class).cores;
   const uint32_t asked = IsForced("matrix_sliced") ? 3 : Forced("matrix_slices", 0);
   const bool asks =
@@ -97,7 +113,7 @@ Tile TileOf(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e,
   Tile best{};
   for (Tile tile : kTiles) {
     if (e.k % tile.depth != 0) tile.depth = kStep;
-    if (!Stages(unit, threads, tile) || (asks && !IsForced(tile.name) && best.rows != 0)) continue;
+    if (!Suits(device, unit, e, tile) || (asks && !IsForced(tile.name) && best.rows != 0)) continue;
     if (asks && IsForced(tile.name)) best = {};
     const uint32_t steps = CeilDiv(e.k, tile.depth);
     const uint32_t most = !sliceable   ? 1
@@ -114,8 +130,7 @@ Tile TileOf(const DeviceInfo& device, const MatrixConfig& unit, const Extent& e,
 
 bool Fits(const DeviceInfo& device, const Extent& e) {
   const MatrixConfig* unit = ConfigOf(device);
-  return unit != nullptr && device.subgroup_size() != 0 && device.workgroup_bytes >= 32768 &&
-         TileOf(device, *unit, e, false).rows != 0;
+  return unit != nullptr && device.subgroup_size() != 0 && TileOf(device, *unit, e, false).rows != 0;
 }
 
 // What both kinds of product have in common; A and B are added by the caller.
@@ -129,11 +144,14 @@ struct Launch {
 
 Launch Common(Plan& p, const Extent& e, const Tensor* a, uint32_t a_m, bool slices) {
   const MatrixConfig& unit = *ConfigOf(p.Device());
-  const uint32_t threads = 4 * p.Device().subgroup_size();
   const Tile tile = TileOf(p.Device(), unit, e, slices);
+  const uint32_t threads = tile.subs() * p.Device().subgroup_size();
   Launch launch{unit, tile, e, tile.n(unit) * tile.depth / 8 / threads, {}};
   launch.dispatch = {.shader = "gemm_matrix",
                      .consts = {{"WG", threads},
+                                {"SUBS", tile.subs()},
+                                {"SUBS_N", tile.subs_n},
+                                {"SUBS_K", tile.subs_k},
                                 {"ROWS", tile.rows},
                                 {"COLUMNS", tile.columns},
                                 {"PAIRS", tile.columns / 2},
@@ -167,12 +185,11 @@ struct Sum {
 void AddSlices(Plan& p, const Launch& launch, const Sum& sum) {
   const Extent& e = launch.extent;
   Dispatch d{.shader = "gemm_matrix_sum",
-             .consts = {{"BIAS", sum.bias != nullptr}},
+             .consts = {{"BIAS", sum.bias != nullptr}, {"SLICES", launch.tile.slices}},
              .in = {{"part", sum.part, 4}},
              .out = {{"y", sum.y, 4}},
              .params = {{"size", U32(sum.y->count())},
                         {"n", e.n},
-                        {"slices", launch.tile.slices},
                         {"rows", U32(sum.part->shape[1])},
                         {"columns", U32(sum.part->shape[2])},
                         {"bias_m", sum.bias_m},
@@ -253,10 +270,14 @@ void MultiplyOnMatrixUnits(Plan& p, const NbitsFew& few) {
     product.first.weight.y = Parts(p, launch);
     product.first.weight.bias = nullptr;
   }
-  const uint32_t words = launch.b_items * q.bits / 4;  // u32 that a thread stages
+  const uint32_t sides = few.gated() ? 2 : 1;
+  const uint32_t words = launch.b_items / sides * q.bits / 4;  // u32 of a matrix that a thread stages
+  const uint32_t matrices = few.more[1].w != nullptr ? 3 : few.more[0].w != nullptr ? 2 : 1;
   Add(d, {{"DENSE", false},
           {"WHOLE_N", whole_n},
           {"B_ALONG_N", false},
+          {"MATRICES", matrices},
+          {"B_SIDE", launch.b_items / sides},
           {"MORE_Y", few.more[0].w != nullptr && !few.gated()},
           {"BITS_2", q.bits == 2},
           {"BITS_4", q.bits == 4},

@@ -1,15 +1,16 @@
-// C = A * B on matrix units: f16 operands, f32 accumulation. Four subgroups (2 x 2) share a tile; operands are staged in
-// workgroup memory, DEPTH of K at a time, while the next are on their way into registers.
+// C = A * B on matrix units: f16 operands, f32 accumulation. SUBS subgroups share a tile, SUBS_N beside each other and
+// SUBS_K along K; operands are staged in workgroup memory, DEPTH of K at a time, while the next are on their way into registers.
 //   a (words) rows of K; b (words) rows of N (B_ALONG_N) or of K, bias?; or up to three quantised matrices (NBITS), see
 //     lib/matrix_nbits.wgsl  ->  y, of each matrix; GATED: y = activate(A * W^T) * (A * W1^T); SLICED: partial sums over
 //     slices of K, f32 [slices][tiles_m * TILE_M][tiles_n * TILE_N]
-//   consts: WG, MM, MN, MK (matrix unit), ROWS, COLUMNS (units of a subgroup: 2 or 4), PAIRS (COLUMNS / 2), DEPTH, A_ITEMS, B_ITEMS
-//     (octets that a thread stages), WHOLE_K (DEPTH divides K), WHOLE_N (8 divides N), BIAS, DENSE (not NBITS)
+//   consts: WG, SUBS, SUBS_N, SUBS_K, MM, MN, MK (matrix unit), ROWS, COLUMNS (units of a subgroup: 2 or 4), PAIRS (COLUMNS / 2), DEPTH,
+//     A_ITEMS, B_ITEMS (octets that a thread stages), WHOLE_K (DEPTH divides K), WHOLE_N (8 divides N), BIAS, DENSE (not NBITS)
 //   params: m, n, k, tiles_m, tiles_n, a_m, slice (elements of K); dense: see lib/matrix_dense.wgsl
 const SUB_M = ROWS * MM;  // tile of a subgroup
 const SUB_N = COLUMNS * MN;
-const TILE_M = 2u * SUB_M;
-const TILE_N = 2u * SUB_N;
+const SUBS_MN = SUBS / SUBS_K;
+const TILE_M = SUBS_MN / SUBS_N * SUB_M;
+const TILE_N = SUBS_N * SUB_N;
 const OCTETS = DEPTH / 8u;  // vec4<u32> (eight f16) along K
 const ROW_K = OCTETS + 1u;  // of a staged row, padded against bank conflicts
 const ROW_N = TILE_N / 8u + 1u;
@@ -18,9 +19,9 @@ alias Left = subgroup_matrix_left<f16, MK, MM>;
 alias Right = subgroup_matrix_right<f16, MN, MK>;
 alias Result = subgroup_matrix_result<f32, MN, MM>;
 
-// Results leave through the memory of A: kernels with less workgroup memory keep more subgroups in flight.
-var<workgroup> stage_a: array<vec4<u32>, max(TILE_M * ROW_K, 4u * MM * STRIP)>;
-var<workgroup> stage_b: array<vec4<u32>, select(TILE_N * ROW_K, DEPTH * ROW_N, B_ALONG_N)>;
+// Rows of A, then of B; results leave through both: what a workgroup takes decides how many share a core.
+const STAGE_B = TILE_M * ROW_K;
+var<workgroup> stage: array<vec4<u32>, max(STAGE_B + select(TILE_N * ROW_K, DEPTH * ROW_N, B_ALONG_N), SUBS * MM * STRIP)>;
 
 #include "lib/matrix_stage.wgsl"
 
@@ -49,8 +50,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let tile = group_index(group) / params.tiles_m;
   let m0 = group_index(group) % params.tiles_m * TILE_M;
   let place = place_of(tile);
-  let sub_m = sub / 2u * SUB_M;
-  let sub_n = sub % 2u * SUB_N;
+  let sub_m = sub % SUBS_MN / SUBS_N * SUB_M;
+  let sub_n = sub % SUBS_N * SUB_N;
+  let k_sub = select(sub / SUBS_MN * (DEPTH / SUBS_K), 0u, SUBS_K == 1u);
   let first = place.slice * params.slice;  // of K
   let last = min(first + params.slice, params.k);
   var c: array<Result, ROWS * COLUMNS>;
@@ -66,18 +68,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var k0 = first; k0 < last; k0 += DEPTH) {
     workgroupBarrier();
 #for i A_ITEMS
-    stage_a[(stage_row(tid) + $iu * (WG / OCTETS)) * ROW_K + tid % OCTETS] = a_$i;
+    stage[(stage_row(tid) + $iu * (WG / OCTETS)) * ROW_K + tid % OCTETS] = a_$i;
 #endfor
-    b_stage(b_next, tid);
+    b_stage(b_next, source, tid);
     workgroupBarrier();
     let next = limited(k0 + DEPTH, last);
 #for i A_ITEMS
     a_$i = a_item(a_row_$i, next, next + k_thread < last);
 #endfor
     b_next = b_load(source, next);
-    for (var k = 0u; k < DEPTH; k += MK) {
+    for (var k = k_sub; k < k_sub + DEPTH / SUBS_K; k += MK) {
 #for i ROWS
-      let left_$i = subgroupMatrixLoad<Left, row_major>(&stage_a, (sub_m + $iu * MM) * ROW_K + k / 8u, ROW_K);
+      let left_$i = subgroupMatrixLoad<Left, row_major>(&stage, (sub_m + $iu * MM) * ROW_K + k / 8u, ROW_K);
 #endfor
 #for j COLUMNS
       let right_$j = right(sub_n + $ju * MN, k);
@@ -91,26 +93,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 #for i ROWS
 #for j PAIRS
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&stage_a, strip, c[$iu * COLUMNS + select(2u, 1u, GATED) * $ju], STRIP);
-  subgroupMatrixStore<row_major>(&stage_a, strip + MN / 4u, c[$iu * COLUMNS + select(2u * $ju + 1u, $ju + PAIRS, GATED)], STRIP);
+  subgroupMatrixStore<row_major>(&stage, strip, c[$iu * COLUMNS + select(2u, 1u, GATED) * $ju], STRIP);
+  subgroupMatrixStore<row_major>(&stage, strip + MN / 4u, c[$iu * COLUMNS + select(2u * $ju + 1u, $ju + PAIRS, GATED)], STRIP);
   workgroupBarrier();
+  if (SUBS_K == 1u || sub < SUBS_MN) {
 #if SLICED
-  write_part(place, m0 + sub_m + $iu * MM, sub_n + 2u * $ju * MN, strip, lane);
+    write_part(place, m0 + sub_m + $iu * MM, sub_n + 2u * $ju * MN, strip, lane);
 #else
-  write_strip(place, m0 + sub_m + $iu * MM, (sub_n + 2u * $ju * MN) / select(1u, 2u, GATED), strip, lane);
+    write_strip(place, m0 + sub_m + $iu * MM, (sub_n + 2u * $ju * MN) / select(1u, 2u, GATED), strip, lane);
 #endif
+  }
 #endfor
 #endfor
+}
+
+// Four results of a subgroup's strip, and of those that share its tile along K.
+fn strip_quad(strip: u32, row: u32, column: u32) -> vec4<f32> {
+  let at = strip + row * STRIP + column / 4u;
+  var sum = bitcast<vec4<f32>>(stage[at]);
+#for s SUBS_K
+  if ($su > 0u) { sum += bitcast<vec4<f32>>(stage[at + $su * SUBS_MN * MM * STRIP]); }
+#endfor
+  return sum;
 }
 
 #if SLICED
 // A strip of partial sums to rows from m and columns from place.n + `first` of this slice.
 fn write_part(place: Place, m: u32, first: u32, strip: u32, lane: u32) {
   let row = place.slice * params.tiles_m * TILE_M + m;
-  for (var e = lane; e < MM * MN / 2u; e += WG / 4u) {
+  for (var e = lane; e < MM * MN / 2u; e += WG / SUBS) {
     let r = e / (MN / 2u);
     let column = place.n + first + e % (MN / 2u) * 4u;
-    y[((row + r) * params.tiles_n * TILE_N + column) / 4u] = bitcast<vec4<f32>>(stage_a[strip + r * STRIP + e % (MN / 2u)]);
+    y[((row + r) * params.tiles_n * TILE_N + column) / 4u] = strip_quad(strip, r, e % (MN / 2u) * 4u);
   }
 }
 #endif

@@ -101,7 +101,8 @@ const Family kFamily("nbits_fused",
                       "nbits_fused,nbits_dot,dot_slices=32", "nbits_fused,nbits_dot,dot_slices=64",
                       "nbits_fused,nbits_team", "nbits_fused,nbits_team,team_lanes=32",
                       "nbits_fused,nbits_team,team_lanes=64", "nbits_fused,nbits_team,team_lanes=128",
-                      "nbits_steps,nbits_tile", "matrix_4x4", "matrix_4x2", "matrix_2x2"});
+                      "nbits_steps,nbits_tile", "matrix_4x4", "matrix_8_2x4", "matrix_8_2x2",
+                      "matrix_2x2"});
 
 // What `few` is to tuning, with the columns of its second and third weight.
 struct FewScope : ProblemScope {

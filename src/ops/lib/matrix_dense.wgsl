@@ -23,7 +23,7 @@ fn place_of(tile: u32) -> Place {
   return place;
 }
 
-// A thread's octets: from rows of K along N (B_ALONG_N), or from rows of N along K. Beyond N and K are zeros.
+// A thread's octets: from rows of K along N (B_ALONG_N), or from rows of N along K.
 fn b_row(tid: u32) -> u32 { return select(stage_row(tid), tid / B_WIDE, B_ALONG_N); }
 const B_WIDE = select(OCTETS, TILE_N / 8u, B_ALONG_N);
 const B_STRIDE = select(ROW_K, ROW_N, B_ALONG_N);
@@ -43,23 +43,24 @@ struct Octets {
 
 fn source_of(place: Place, tid: u32) -> Source {
 #if B_ALONG_N
-  let n = place.n + tid % B_WIDE * 8u;
+  let n = min(place.n + tid % B_WIDE * 8u, place.count - 8u);
   return Source((place.b + n) / 8u, n, b_row(tid), place.count);
 #else
   return Source(place.b / 8u, place.n + b_row(tid), tid % B_WIDE * 8u, place.count);
 #endif
 }
 
+// Columns beyond N repeat others: their results are not written. K beyond the end counts as zeros.
 fn b_item(s: Source, k0: u32, i: u32) -> vec4<u32> {
 #if B_ALONG_N
   let k = k0 + s.k + i * (WG / B_WIDE);
-  let inside = k < params.k && s.column < s.count;
-  return select(vec4<u32>(), b[select(0u, s.at + k * params.b_k / 8u, inside)], inside);
+  let at = s.at + k * params.b_k / 8u;
 #else
-  let inside = k0 + s.k < params.k;
-  let n = min(s.column + i * (WG / B_WIDE), s.count - 1u);
-  return select(vec4<u32>(), b[select(0u, s.at + (n * params.b_n + k0 + s.k) / 8u, inside)], inside);
+  let k = k0 + s.k;
+  let at = s.at + (min(s.column + i * (WG / B_WIDE), s.count - 1u) * params.b_n + k) / 8u;
 #endif
+  if (WHOLE_K) { return b[at]; }
+  return select(vec4<u32>(), b[select(0u, at, k < params.k)], k < params.k);
 }
 
 fn b_load(s: Source, k0: u32) -> Octets {
@@ -70,17 +71,17 @@ fn b_load(s: Source, k0: u32) -> Octets {
   return v;
 }
 
-fn b_stage(v: Octets, tid: u32) {
+fn b_stage(v: Octets, s: Source, tid: u32) {
 #for i B_ITEMS
-  stage_b[(b_row(tid) + $iu * (WG / B_WIDE)) * B_STRIDE + tid % B_WIDE] = v.i$i;
+  stage[STAGE_B + (b_row(tid) + $iu * (WG / B_WIDE)) * B_STRIDE + tid % B_WIDE] = v.i$i;
 #endfor
 }
 
 fn right(n: u32, k: u32) -> Right {
 #if B_ALONG_N
-  return subgroupMatrixLoad<Right, row_major>(&stage_b, k * ROW_N + n / 8u, ROW_N);
+  return subgroupMatrixLoad<Right, row_major>(&stage, STAGE_B + k * ROW_N + n / 8u, ROW_N);
 #else
-  return subgroupMatrixLoad<Right, col_major>(&stage_b, n * ROW_K + k / 8u, ROW_K);
+  return subgroupMatrixLoad<Right, col_major>(&stage, STAGE_B + n * ROW_K + k / 8u, ROW_K);
 #endif
 }
 

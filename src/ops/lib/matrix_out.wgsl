@@ -1,10 +1,6 @@
 // Results of gemm_matrix from a subgroup's strip of two units to memory.
 const STRIP_N = select(2u, 1u, GATED) * MN;  // columns of y that a strip holds
 
-fn strip_quad(strip: u32, row: u32, column: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(stage_a[strip + row * STRIP + column / 4u]);
-}
-
 // Columns n + 0 .. 3 of row m, where the strip has them at `column` of `row`.
 fn result_quad(place: Place, strip: u32, row: u32, column: u32, m: u32, n: u32) -> vec4<f32> {
   var v = scaled(strip_quad(strip, row, column)) + bias_quad(place.matrix, m, n);
@@ -18,7 +14,7 @@ fn result_quad(place: Place, strip: u32, row: u32, column: u32, m: u32, n: u32) 
 // A strip to rows from m and columns from place.n + `first`.
 fn write_strip(place: Place, m: u32, first: u32, strip: u32, lane: u32) {
 #if WHOLE_N
-  for (var e = lane; e < MM * STRIP_N / 8u; e += WG / 4u) {
+  for (var e = lane; e < MM * STRIP_N / 8u; e += WG / SUBS) {
     let row = e / (STRIP_N / 8u);
     let column = e % (STRIP_N / 8u) * 8u;
     let n = place.n + first + column;
@@ -28,7 +24,7 @@ fn write_strip(place: Place, m: u32, first: u32, strip: u32, lane: u32) {
     store_octet(place, (place.row + m + row) * place.count + n, vec4<u32>(bitcast<vec2<u32>>(low), bitcast<vec2<u32>>(high)));
   }
 #else
-  for (var e = lane; e < MM * STRIP_N; e += WG / 4u) {
+  for (var e = lane; e < MM * STRIP_N; e += WG / SUBS) {
     let row = e / STRIP_N;
     let column = e % STRIP_N;
     let n = place.n + first + column;

@@ -66,17 +66,19 @@ fn zeros_word(matrix: u32, at: u32) -> u32 {
 #endif
   return zeros[at];
 }
-#endif
 
-// The zero point of a block of a weight, in units of q.
-fn zero_point(matrix: u32, c: Column, block: u32) -> f32 {
-#if ZEROS_U8
+// A word with a zero point, `shift` bits up; the first word unless it is to be read.
+struct ZeroWord { word: u32, shift: u32 }
+fn zero_word(matrix: u32, c: Column, block: u32, read: bool) -> ZeroWord {
   let bit = block * BITS;
   let byte = packed_at(c, bit / 8u, (params.blocks * BITS + 7u) / 8u);
-  return f32((zeros_word(matrix, byte / 4u) >> (8u * (byte % 4u) + bit % 8u)) & ((1u << BITS) - 1u));
-#else
+  return ZeroWord(zeros_word(matrix, select(0u, byte / 4u, read)), 8u * (byte % 4u) + bit % 8u);
+}
+fn zero_field(z: ZeroWord) -> u32 { return (z.word >> z.shift) & ((1u << BITS) - 1u); }
+#endif
+
 #if ZEROS_T
-  let at = scale_at(c, block);
+fn load_zero(matrix: u32, at: u32) -> f32 {
 #if TWO
   if (matrix == 1u) { return zeros1_get(at); }
 #endif
@@ -84,6 +86,16 @@ fn zero_point(matrix: u32, c: Column, block: u32) -> f32 {
   if (matrix == 2u) { return zeros2_get(at); }
 #endif
   return zeros_get(at);
+}
+#endif
+
+// The zero point of a block of a weight, in units of q.
+fn zero_point(matrix: u32, c: Column, block: u32) -> f32 {
+#if ZEROS_U8
+  return f32(zero_field(zero_word(matrix, c, block, true)));
+#else
+#if ZEROS_T
+  return load_zero(matrix, scale_at(c, block));
 #else
   return f32(1u << (BITS - 1u));
 #endif
