@@ -3,8 +3,9 @@
 //   a (words) rows of K; b (words) rows of N (B_ALONG_N) or of K, bias?; or up to three quantised matrices (NBITS), see
 //     lib/matrix_nbits.wgsl  ->  y, of each matrix; GATED: y = activate(A * W^T) * (A * W1^T); SLICED: partial sums over
 //     slices of K, f32 [slices][tiles_m * TILE_M][tiles_n * TILE_N]
-//   consts: WG, SUBS, SUBS_N, SUBS_K, MM, MN, MK (matrix unit), ROWS, COLUMNS (units of a subgroup: 2 or 4), PAIRS (COLUMNS / 2), DEPTH,
-//     A_ITEMS, B_ITEMS (octets that a thread stages), WHOLE_K (DEPTH divides K), WHOLE_N (8 divides N), BIAS, DENSE (not NBITS)
+//   consts: WG, SUBS, SUBS_N, SUBS_K, MM, MN, MK (matrix unit), ROWS, COLUMNS (units of a subgroup, the latter 2 or 4), PAIRS
+//     (COLUMNS / 2), DEPTH, A_ITEMS, B_ITEMS (octets that a thread stages), WHOLE_K (DEPTH divides K), WHOLE_N (8 divides N),
+//     BIAS, DENSE (not NBITS)
 //   params: m, n, k, tiles_m, tiles_n, a_m, slice (elements of K); dense: see lib/matrix_dense.wgsl
 const SUB_M = ROWS * MM;  // tile of a subgroup
 const SUB_N = COLUMNS * MN;
