@@ -93,6 +93,7 @@ class BenchPlan : public Plan {
     if (!t) t = Make(type, shape);
     return t;
   }
+  const Tensor* State(size_t) override { Fail("not used"); }
   bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs_; }
   const DeviceInfo& Device() override { return info_; }

@@ -82,6 +82,7 @@ class Product : public Plan {
   }
   size_t OutCount() override { return outputs_; }
   const Tensor* Scratch(DType type, const Shape& shape) override { return Make(type, shape); }
+  const Tensor* State(size_t) override { Fail("not used"); }
   bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs_; }
   const DeviceInfo& Device() override { return device_.Info(); }

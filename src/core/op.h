@@ -64,7 +64,8 @@ class Attrs {
 };
 
 // What a plan may ask for. src/ep implements it over ONNX Runtime's kernel context; tests over plain shapes.
-// A plan reads top to bottom: attributes, shape rule, constants, bindings, params, grid. It keeps no state.
+// A plan reads top to bottom: attributes, shape rule, constants, bindings, params, grid. It keeps no state
+// but that of State().
 class Plan {
  public:
   virtual ~Plan() = default;
@@ -77,6 +78,10 @@ class Plan {
   virtual size_t OutCount() = 0;
   // Device memory that lives until the dispatches of this plan have run.
   virtual const Tensor* Scratch(DType type, const Shape& shape) = 0;
+  // Device memory of `bytes` bytes (a multiple of 4) as u32, zeros at first, that lives as long as the
+  // session. Every plan of the session that asks for so many bytes gets the same, so each dispatch leaves it
+  // as the next one wants it.
+  virtual const Tensor* State(size_t bytes) = 0;
   // True when input i is in packed order: what OpDef::packed lists, but values that follow others only where
   // those ask for it.
   virtual bool IsPacked(size_t i) = 0;

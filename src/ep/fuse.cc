@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ep/fuse_chain.h"
 #include "ep/uses.h"
 
 namespace daybreak {
@@ -103,6 +104,9 @@ class Finder {
   Source SourceOf(Value x, size_t readers) const;
 
   void FuseProducts(Value x);
+  // Two products of the source's result and what combines them, and the products around them where there is a
+  // chain.
+  void FuseGated(const Source& source, const Product& first, const Product& up, const Gate& gate);
   void FuseGate(size_t n);
   void FuseSkip(size_t n);
   // Begins a fusion of products; `all` are those that it computes.
@@ -296,15 +300,27 @@ void SortForKernel(std::vector<Product>& products) {
     std::swap(products[0], products[2]);
 }
 
+void Finder::FuseGated(const Source& source, const Product& first, const Product& up, const Gate& gate) {
+  FusedNodes fused = Begin("MatMulNBitsGated", source, {first, up});
+  Append(fused.nodes, gate.nodes);
+  const bool adds_bias = first.nodes.size() + up.nodes.size() > 2;
+  const GatedPair pair{first.node, up.node,    source.x,        source.skip, source.scale,
+                       source.sum, source.eps, gate.activation, gate.y,      fused.nodes};
+  if (auto chain = FindChain(
+          nodes_, uses_, [&](size_t n) { return IsProduct(n); }, pair);
+      chain && !adds_bias) {
+    chain->fusion.row = RowOf(kFusedDomain, "MatMulNBitsChain");
+    return Finish(std::move(*chain));
+  }
+  fused.fusion.attrs.Set("activation", std::string(gate.activation));
+  for (const Value v : {gate.y, source.sum}) AddOut(fused.fusion, v);
+  Finish(std::move(fused));
+}
+
 void Finder::FuseProducts(Value x) {
   std::vector<Product> products = ProductsOf(x);
   if (const auto gate = FindGate(products)) {
-    const Source source = SourceOf(x, 2);
-    FusedNodes fused = Begin("MatMulNBitsGated", source, {products[gate->gate], products[gate->up]});
-    Append(fused.nodes, gate->nodes);
-    fused.fusion.attrs.Set("activation", std::string(gate->activation));
-    for (const Value v : {gate->y, source.sum}) AddOut(fused.fusion, v);
-    Finish(std::move(fused));
+    FuseGated(SourceOf(x, 2), products[gate->gate], products[gate->up], *gate);
     std::erase_if(products, [&](const Product& p) { return taken_[p.node]; });
   }
   if (products.empty() || products.size() > kMostProducts) return;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ep/aside.h"
 #include "ep/uses.h"
 #include "ops/nbits_pack.h"
 
@@ -13,24 +14,6 @@ namespace {
 constexpr uint64_t kScratchBytes = 4 << 20;
 
 constexpr NodeTag kTag{"", "pack"};
-
-// While it lives, the thread issues commands at once, and none is recorded or timed.
-class Aside {
- public:
-  explicit Aside(Device& device) : device_(device), run_(device.SetRunContext(nullptr)) {
-    if (run_ == nullptr) return;
-    aside_.model = run_->model;
-    device.SetRunContext(&aside_);
-  }
-  Aside(const Aside&) = delete;
-  Aside& operator=(const Aside&) = delete;
-  ~Aside() { device_.SetRunContext(run_); }
-
- private:
-  Device& device_;
-  RunContext* run_;
-  RunContext aside_;
-};
 
 // How the nodes of a graph read one value.
 struct Reads {

@@ -41,6 +41,7 @@ class RunPlan final : public Plan {
   const Tensor* Out(size_t i, const Shape& shape) override;
   size_t OutCount() override { return node_.out_types.size(); }
   const Tensor* Scratch(DType type, const Shape& shape) override;
+  const Tensor* State(size_t bytes) override { return node_.session->states.Of(device_, bytes); }
   bool IsPacked(size_t i) override;
   const Attrs& Attributes() override { return node_.attrs; }
   const DeviceInfo& Device() override { return device_.Info(); }

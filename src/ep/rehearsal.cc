@@ -83,6 +83,9 @@ class ShapesPlan final : public Plan {
   const Tensor* Out(size_t i, const Shape& shape) override;
   size_t OutCount() override { return node_.out.size(); }
   const Tensor* Scratch(DType type, const Shape& shape) override;
+  const Tensor* State(size_t bytes) override {
+    return Scratch(DType::kU32, {static_cast<int64_t>(bytes / 4)});
+  }
   bool IsPacked(size_t i) override { return OrderOf(i) != nullptr; }
   const Attrs& Attributes() override { return *node_.attrs; }
   const DeviceInfo& Device() override;

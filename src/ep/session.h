@@ -12,6 +12,7 @@
 #include "ep/options.h"
 #include "ep/packing.h"
 #include "ep/slot.h"
+#include "ep/states.h"
 #include "gpu/device.h"
 
 namespace daybreak {
@@ -20,6 +21,7 @@ struct Session {
   ~Session() {
     if (device) {
       packing.Release(*device);
+      states.Release(*device);
       slot->CloseSession();
     }
   }
@@ -37,6 +39,7 @@ struct Session {
       fusions;  // claimed in the graph that ORT asked for last, by name of an output
 
   Packing packing;  // constants in the order of kernels
+  States states;    // what kernels keep from run to run
 
   bool capture = false;          // enableGraphCapture
   std::vector<void*> constants;  // device memory with CPU values that the recording reads

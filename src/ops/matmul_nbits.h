@@ -76,6 +76,10 @@ inline constexpr uint32_t kNbitsFewRows = 8;
 bool CanRunNbitsFew(const DeviceInfo& device, const NbitsFew& few);
 void RunNbitsFew(Plan& p, const NbitsFew& few);
 
+// Runs a product with a gate, by one dispatch or several; the result goes to few.first.weight.y. Both weights
+// have biases and zero points or none.
+void RunGatedNbits(Plan& p, NbitsFew few);
+
 // The reason why no kernel takes these attributes, or "".
 std::string DeclineNbits(int64_t bits, int64_t block);
 

@@ -180,23 +180,8 @@ void RunGated(Plan& p, Fused& f, Form form, int64_t n) {
   few.activate = ActivationCode(p.Attr("activation", "silu"));
   few.first.weight = WeightAt(p, 3, form, n);
   few.more[0] = WeightAt(p, 3 + InputsOf(form), form, n);
-  const Tensor* y = few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
-  if (few.first.m == 0) return;
-  const FewScope scope(p, few, n, 0);
-  const bool joins = JoinsSteps(p, few);
-  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
-  few.first.x = Normalise(p, few);
-  few.skip = few.norm = few.sum = nullptr;
-  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
-  if (few.first.m > kNbitsFewRows && FitsMatrixUnits(p.Device(), few)) return MultiplyOnMatrixUnits(p, few);
-  NbitsProduct one = few.first;
-  const Tensor* results[2];
-  for (size_t i = 0; i < 2; ++i) {
-    one.weight = i == 0 ? few.first.weight : few.more[0];
-    one.weight.y = results[i] = p.Scratch(y->type, y->shape);
-    MultiplyNbits(p, one);
-  }
-  RunGate(p, few.activate, results[0], results[1], y);
+  few.first.weight.y = p.Out(0, WithColumns(f.lead, n));
+  RunGatedNbits(p, few);
 }
 
 void Qkv(Plan& p) {
@@ -298,4 +283,25 @@ const Register ops{
 };
 
 }  // namespace
+
+void RunGatedNbits(Plan& p, NbitsFew few) {
+  if (few.first.m == 0) return;
+  const FewScope scope(p, few, few.more[0].n, 0);
+  const bool joins = JoinsSteps(p, few);
+  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
+  few.first.x = Normalise(p, few);
+  few.skip = few.norm = few.sum = nullptr;
+  if (joins && CanRunNbitsFew(p.Device(), few)) return RunNbitsFew(p, few);
+  if (few.first.m > kNbitsFewRows && FitsMatrixUnits(p.Device(), few)) return MultiplyOnMatrixUnits(p, few);
+  const Tensor* y = few.first.weight.y;
+  NbitsProduct one = few.first;
+  const Tensor* results[2];
+  for (size_t i = 0; i < 2; ++i) {
+    one.weight = i == 0 ? few.first.weight : few.more[0];
+    one.weight.y = results[i] = p.Scratch(y->type, y->shape);
+    MultiplyNbits(p, one);
+  }
+  RunGate(p, few.activate, results[0], results[1], y);
+}
+
 }  // namespace daybreak

@@ -37,6 +37,9 @@ class ShapePlan : public Plan {
     tensors_.push_back({.type = type, .shape = shape});
     return &tensors_.back();
   }
+  const Tensor* State(size_t bytes) override {
+    return Scratch(DType::kU32, {static_cast<int64_t>(bytes / 4)});
+  }
   bool IsPacked(size_t) override { return false; }
   const Attrs& Attributes() override { return attrs; }
   const DeviceInfo& Device() override { return device_; }
