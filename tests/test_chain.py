@@ -16,6 +16,7 @@ import onnx
 import pytest
 from helpers.chain_graphs import NO_CHAINS, Chain, chain, chains
 from helpers.fusion_graphs import feeds, model
+from helpers.llm import Config, Runner, build
 from helpers.run import Daybreak, cpu_session, run_plain, session_options
 from helpers.small_models import Builder
 from test_fusion import fused
@@ -152,6 +153,25 @@ def test_capture(daybreak: Daybreak) -> None:
             np.testing.assert_array_equal(got.numpy(), want)
 
 
+def test_decoder(daybreak: Daybreak) -> None:
+    """A small language model chooses the same tokens with and without fused nodes."""
+    config = Config(hidden=96, ffn=160, heads=4, kv_heads=2, head_dim=32)
+    data = build(config, np.float16)
+    assert fused(daybreak, data)["MatMulNBitsChain"] == config.layers
+    prompt = np.random.default_rng(3).integers(0, config.vocab, (1, 9))
+    chosen = []
+    for flag in "10":
+        session = daybreak.session(data, {"enableFusion": flag})
+        runner = Runner(session, config, np.float16, 1, memory=daybreak.memory)
+        ids, tokens = prompt, []
+        for _ in range(24):
+            tokens.append(int(runner.step(ids)[0, -1].argmax()))
+            ids = np.array([[tokens[-1]]])
+        chosen.append(tokens)
+    assert chosen[0] == chosen[1]
+    assert len(set(chosen[0])) > 4, "the model repeats itself, so that equal tokens tell little"
+
+
 def test_numbers_that_are_not_finite(daybreak: Daybreak) -> None:
     """A NaN reaches every result and leaves nothing behind."""
     data = layers(2, SAME)
@@ -189,7 +209,7 @@ def test_profile(daybreak: Daybreak, tmp_path: Path) -> None:
 def test_one_dispatch(library: Path) -> None:
     """The same through the kernel that computes all steps, which software devices do not take by themselves."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_chain.py"]
-    command += ["-k", "results or runs or sessions or capture or finite or profile"]
+    command += ["-k", "results or runs or sessions or capture or decoder or finite or profile"]
     environment = os.environ | {"DAYBREAK_VARIANT": "nbits_chain", "DAYBREAK_LIBRARY": str(library)}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]

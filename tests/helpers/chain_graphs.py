@@ -91,7 +91,9 @@ def mixes_formats(b: Builder) -> dict[str, int]:
     x = b.add_input("x", ["batch", "tokens", 96])
     r = b.add_input("r", ["batch", "tokens", 96])
     o = product(b, x, 96, "o", Form(bits=8))
-    b.node("SkipSimplifiedLayerNormalization", [r, o, b.weight("w", 96)], ["n", "", "", "sum"], MS, epsilon=1e-5)
+    b.node(
+        "SkipSimplifiedLayerNormalization", [r, o, b.weight("w", 96)], ["n", "", "", "sum"], MS, epsilon=1e-5
+    )
     gate, up = (product(b, "n", 96, name, Form()) for name in ("gate", "up"))
     mid = b.node("Mul", [silu(b, gate), up], "mid")
     b.add_output(product(b, mid, 96, "y", Form()), [])
@@ -102,7 +104,9 @@ def repeats_the_residual(b: Builder) -> dict[str, int]:
     x = b.add_input("x", ["batch", "tokens", 96])
     r = b.add_input("r", ["tokens", 96])
     o = product(b, x, 96, "o", Form())
-    b.node("SkipSimplifiedLayerNormalization", [o, r, b.weight("w", 96)], ["n", "", "", "sum"], MS, epsilon=1e-5)
+    b.node(
+        "SkipSimplifiedLayerNormalization", [o, r, b.weight("w", 96)], ["n", "", "", "sum"], MS, epsilon=1e-5
+    )
     gate, up = (product(b, "n", 96, name, Form()) for name in ("gate", "up"))
     mid = b.node("Mul", [silu(b, gate), up], "mid")
     b.add_output(product(b, mid, 96, "y", Form()), [])
