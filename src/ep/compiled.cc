@@ -9,12 +9,6 @@
 namespace daybreak {
 namespace {
 
-std::vector<std::string> NamesOf(const std::vector<const OrtValueInfo*>& values) {
-  std::vector<std::string> names;
-  for (const OrtValueInfo* v : values) names.push_back(NameOf(v));
-  return names;
-}
-
 // For each value that the operator names, its place among those of the node that ORT runs; -1: absent.
 std::vector<int> PlacesOf(const std::vector<std::string>& wanted, const std::vector<std::string>& given) {
   std::vector<int> places;

@@ -71,26 +71,15 @@ class Reader {
   }
 
   void AddNode(const Candidate& node) {
-    ModelNode out{.row = node.row, .since = node.node.view.since, .attrs = &node.node.view.attrs};
-    for (const Value v : node.node.in) out.in.push_back(PlaceOf(NameOf(v)));
-    for (const Value v : node.node.out) out.out.push_back(PlaceOf(NameOf(v)));
-    out.packed = PackedOf(*node.row, node.node.view.attrs, node.node.view.in, NamesOf(node.node.in));
-    Add(std::move(out), HostInputs(*node.row, session_.capture));
+    const NodeView& view = node.node.view;
+    Add({.row = node.row, .since = view.since, .attrs = &view.attrs}, NamesOf(node.node.in), view.in,
+        NamesOf(node.node.out), HostInputs(*node.row, session_.capture));
   }
 
   // A compiled node has all its inputs on the device.
   void AddFusion(const Fusion& fusion) {
-    ModelNode out{.row = fusion.row, .since = fusion.since, .attrs = &fusion.attrs};
-    for (const std::string& name : fusion.in) out.in.push_back(PlaceOf(name));
-    for (const std::string& name : fusion.out) out.out.push_back(PlaceOf(name));
-    out.packed = PackedOf(*fusion.row, fusion.attrs, fusion.in_info, fusion.in);
-    Add(std::move(out), {});
-  }
-
-  static std::vector<std::string> NamesOf(const std::vector<Value>& values) {
-    std::vector<std::string> names;
-    for (const Value v : values) names.push_back(NameOf(v));
-    return names;
+    Add({.row = fusion.row, .since = fusion.since, .attrs = &fusion.attrs}, fusion.in, fusion.in_info,
+        fusion.out, {});
   }
 
   PackedInputs PackedOf(const OpDef& row, const Attrs& attrs, const std::vector<ValueInfo>& in,
@@ -104,7 +93,11 @@ class Reader {
     return packed;
   }
 
-  void Add(ModelNode node, const std::vector<size_t>& host_in) {
+  void Add(ModelNode node, const std::vector<std::string>& in, const std::vector<ValueInfo>& in_info,
+           const std::vector<std::string>& out, const std::vector<size_t>& host_in) {
+    for (const std::string& name : in) node.in.push_back(PlaceOf(name));
+    for (const std::string& name : out) node.out.push_back(PlaceOf(name));
+    node.packed = PackedOf(*node.row, *node.attrs, in_info, in);
     for (size_t i = 0; i < node.in.size(); ++i) node.host_in.push_back(Lists(host_in, i));
     const std::vector<size_t> host_out = ParseIndices(node.row->host_out);
     for (size_t i = 0; i < node.out.size(); ++i) node.host_out.push_back(Lists(host_out, i));

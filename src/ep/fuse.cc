@@ -252,27 +252,18 @@ Source Finder::SourceOf(Value x, size_t readers) const {
   return source;
 }
 
-void AddOut(Fusion& fusion, Value v) {
-  fusion.out.push_back(NameOf(v));
-  fusion.out_types.push_back(TypeOf(v));
-}
-
 FusedNodes Finder::Begin(const char* op, const Source& source, const std::vector<Product>& all) const {
   const NodeView& first = View(all[0].node);
   FusedNodes fused{.fusion = {.row = RowOf(kFusedDomain, op), .name = first.name}, .nodes = source.nodes};
   Fusion& fusion = fused.fusion;
-  for (const Value v : {source.x, source.skip, source.scale}) {
-    fusion.in.push_back(NameOf(v));
-    fusion.in_info.push_back({.present = v != nullptr});
-  }
+  for (const Value v : {source.x, source.skip, source.scale}) fusion.AddIn(v);
   std::vector<int64_t> columns, bits, blocks;
   for (const Product& product : all) {
     for (const size_t i : {1, 2, 3}) {
-      fusion.in.push_back(NameOf(In(product.node, i)));
-      fusion.in_info.push_back(In(product.node, i) ? View(product.node).in[i] : ValueInfo{});
+      const Value v = In(product.node, i);
+      fusion.AddIn(v, v ? View(product.node).in[i] : ValueInfo{});
     }
-    fusion.in.push_back(NameOf(product.bias));
-    fusion.in_info.push_back({.present = product.bias != nullptr});
+    fusion.AddIn(product.bias);
     columns.push_back(product.n);
     bits.push_back(product.bits);
     blocks.push_back(product.block);
@@ -303,17 +294,24 @@ void SortForKernel(std::vector<Product>& products) {
 void Finder::FuseGated(const Source& source, const Product& first, const Product& up, const Gate& gate) {
   FusedNodes fused = Begin("MatMulNBitsGated", source, {first, up});
   Append(fused.nodes, gate.nodes);
+  const GatedPair pair{.gate = first.node,
+                       .up = up.node,
+                       .x = source.x,
+                       .skip = source.skip,
+                       .scale = source.scale,
+                       .sum = source.sum,
+                       .eps = source.eps,
+                       .activation = gate.activation,
+                       .y = gate.y,
+                       .nodes = fused.nodes};
   const bool adds_bias = first.nodes.size() + up.nodes.size() > 2;
-  const GatedPair pair{first.node, up.node,    source.x,        source.skip, source.scale,
-                       source.sum, source.eps, gate.activation, gate.y,      fused.nodes};
-  if (auto chain = FindChain(
-          nodes_, uses_, [&](size_t n) { return IsProduct(n); }, pair);
-      chain && !adds_bias) {
+  const auto is_product = [&](size_t n) { return IsProduct(n); };
+  if (auto chain = adds_bias ? std::nullopt : FindChain(nodes_, uses_, is_product, pair)) {
     chain->fusion.row = RowOf(kFusedDomain, "MatMulNBitsChain");
     return Finish(std::move(*chain));
   }
   fused.fusion.attrs.Set("activation", std::string(gate.activation));
-  for (const Value v : {gate.y, source.sum}) AddOut(fused.fusion, v);
+  for (const Value v : {gate.y, source.sum}) fused.fusion.AddOut(v);
   Finish(std::move(fused));
 }
 
@@ -329,8 +327,8 @@ void Finder::FuseProducts(Value x) {
   FusedNodes fused = Begin("MatMulNBitsGroup", source, products);
   if (fused.nodes.size() == 1) return;
   for (size_t i = 0; i < kMostProducts; ++i)
-    AddOut(fused.fusion, i < products.size() ? products[i].y : nullptr);
-  AddOut(fused.fusion, source.sum);
+    fused.fusion.AddOut(i < products.size() ? products[i].y : nullptr);
+  fused.fusion.AddOut(source.sum);
   Finish(std::move(fused));
 }
 
@@ -348,9 +346,9 @@ void Finder::FuseGate(size_t n) {
   FusedNodes fused{.fusion = {.row = RowOf(kFusedDomain, "GatedActivation"), .name = View(*mul).name},
                    .nodes = found.nodes};
   fused.nodes.push_back(*mul);
-  fused.fusion.in = {NameOf(gate), NameOf(up)};
+  for (const Value v : {gate, up}) fused.fusion.AddIn(v);
   fused.fusion.attrs.Set("activation", std::string(found.activation));
-  AddOut(fused.fusion, Out(*mul, 0));
+  fused.fusion.AddOut(Out(*mul, 0));
   Finish(std::move(fused));
 }
 
@@ -363,8 +361,8 @@ void Finder::FuseSkip(size_t n) {
   FusedNodes fused{
       .fusion = {.row = RowOf("com.microsoft", "SkipSimplifiedLayerNormalization"), .name = View(n).name},
       .nodes = source.nodes};
-  for (const Value v : {source.x, source.skip, source.scale}) fused.fusion.in.push_back(NameOf(v));
-  for (const Value v : {Out(n, 0), Value{}, Value{}, source.sum}) AddOut(fused.fusion, v);
+  for (const Value v : {source.x, source.skip, source.scale}) fused.fusion.AddIn(v);
+  for (const Value v : {Out(n, 0), Value{}, Value{}, source.sum}) fused.fusion.AddOut(v);
   fused.fusion.attrs.Set("epsilon", source.eps);
   Finish(std::move(fused));
 }
@@ -389,9 +387,8 @@ Fusion Alone(const Candidate& node) {
                 .since = node.node.view.since,
                 .attrs = node.node.view.attrs,
                 .mirror = true};
-  for (const Value v : node.node.in) fusion.in.push_back(NameOf(v));
-  fusion.in_info = node.node.view.in;
-  for (const Value v : node.node.out) AddOut(fusion, v);
+  for (size_t i = 0; i < node.node.in.size(); ++i) fusion.AddIn(node.node.in[i], node.node.view.in[i]);
+  for (const Value v : node.node.out) fusion.AddOut(v);
   return fusion;
 }
 

@@ -64,19 +64,10 @@ std::optional<FusedNodes> FindChain(const std::vector<Candidate>& nodes, const U
   FusedNodes found{.fusion = {.name = links.View(pair.gate).name}, .nodes = pair.nodes};
   Fusion& fusion = found.fusion;
   found.nodes.insert(found.nodes.end(), {*before, *behind});
-  for (const Value v : {nodes[*before].node.in[0], residual, pair.scale}) {
-    fusion.in.push_back(NameOf(v));
-    fusion.in_info.push_back({.present = true});
-  }
+  for (const Value v : {nodes[*before].node.in[0], residual, pair.scale}) fusion.AddIn(v);
   for (const size_t n : {*before, pair.gate, pair.up, *behind})
-    for (const size_t i : {1, 2}) {
-      fusion.in.push_back(NameOf(nodes[n].node.in[i]));
-      fusion.in_info.push_back(links.View(n).in[i]);
-    }
-  for (const Value v : {nodes[*behind].node.out[0], pair.sum}) {
-    fusion.out.push_back(NameOf(v));
-    fusion.out_types.push_back(TypeOf(v));
-  }
+    for (const size_t i : {1, 2}) fusion.AddIn(nodes[n].node.in[i], links.View(n).in[i]);
+  for (const Value v : {nodes[*behind].node.out[0], pair.sum}) fusion.AddOut(v);
   fusion.attrs.Set("K", number(*before, "K"));
   fusion.attrs.Set("N", std::vector{number(*before, "N"), number(pair.gate, "N"), number(*behind, "N")});
   fusion.attrs.Set("bits", links.View(pair.gate).Attr("bits", 4));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/op.h"
+#include "ep/uses.h"
 
 namespace daybreak {
 
@@ -18,6 +19,10 @@ struct Fusion {
   std::vector<ValueInfo> in_info;    // by input
   std::vector<DType> out_types;      // kUndefined where absent
   bool mirror = false;               // outputs that the row writes on the CPU are brought to the device
+
+  // Adds an input, of which `info` is known, or an output; absent where `v` is null.
+  void AddIn(Value v, ValueInfo info = {});
+  void AddOut(Value v);
 };
 
 }  // namespace daybreak

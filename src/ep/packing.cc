@@ -52,12 +52,6 @@ void PackInPlace(Device& device, const PackedOrder& order, const Tensor& weight)
   device.Free(scratch);
 }
 
-bool OnlyOfGraph(Value v, size_t readers) {
-  return Get<size_t>(api.ort->ValueInfo_GetValueNumConsumers, v) == readers &&
-         !Get<bool>(api.ort->ValueInfo_IsGraphOutput, v) &&
-         !Get<bool>(api.ort->ValueInfo_IsFromOuterScope, v);
-}
-
 }  // namespace
 
 std::vector<PackedValue> PackedValuesOf(const OpDef& row, const Attrs& attrs, std::span<const ValueInfo> in,
@@ -85,7 +79,8 @@ void Packing::Decide(const std::vector<Candidate>& nodes) {
   }
   for (const auto& [value, reads] : values) {
     if (!reads.wanted) continue;
-    const bool in_place = reads.constant && reads.agree && OnlyOfGraph(value, reads.count);
+    const bool in_place = reads.constant && reads.agree && HasReadersOnly(value, reads.count) &&
+                          !Get<bool>(api.ort->ValueInfo_IsFromOuterScope, value);
     const Hold hold = in_place ? Hold::kInPlace : reads.constant ? Hold::kCopied : Hold::kEachRun;
     const auto [at, added] = decisions_.try_emplace(NameOf(value), Decision{reads.order, hold});
     if (added) continue;

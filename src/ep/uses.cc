@@ -25,12 +25,22 @@ std::optional<size_t> Uses::Producer(Value v, size_t output) const {
 }
 
 bool Uses::ReadOnlyBy(Value v, size_t count) const {
+  return Readers(v).size() == count && HasReadersOnly(v, count);
+}
+
+bool HasReadersOnly(Value v, size_t count) {
   // Consumers include nodes whose subgraphs read the value.
-  return Readers(v).size() == count && Get<size_t>(api.ort->ValueInfo_GetValueNumConsumers, v) == count &&
+  return Get<size_t>(api.ort->ValueInfo_GetValueNumConsumers, v) == count &&
          !Get<bool>(api.ort->ValueInfo_IsGraphOutput, v);
 }
 
 std::string NameOf(Value v) { return v == nullptr ? "" : Get<const char*>(api.ort->GetValueInfoName, v); }
+
+std::vector<std::string> NamesOf(const std::vector<Value>& values) {
+  std::vector<std::string> names;
+  for (const Value v : values) names.push_back(NameOf(v));
+  return names;
+}
 
 DType TypeOf(Value v) {
   return v == nullptr ? DType::kUndefined

@@ -37,8 +37,11 @@ class Uses {
   std::map<Value, std::vector<Reader>> readers_;
 };
 
+// True when `count` inputs of nodes read `v`, and nothing else does: no subgraph, not the caller.
+bool HasReadersOnly(Value v, size_t count);
 // "" and kUndefined when `v` is null.
 std::string NameOf(Value v);
+std::vector<std::string> NamesOf(const std::vector<Value>& values);
 DType TypeOf(Value v);
 // True when both have the same shape as far as known sizes and names of sizes tell.
 bool SameShape(Value a, Value b);
