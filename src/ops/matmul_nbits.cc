@@ -113,12 +113,9 @@ void MatMulNBits(Plan& p) {
   q.x = p.In(0);
   q.weight = {.w = p.In(1), .scales = p.In(2), .zeros = p.In(3), .bias = p.In(5)};
   q.weight.n = U32(p.Attr("N", 0));
-  Shape shape = q.x->shape;
-  Check(!shape.empty() && shape.back() == q.k, "Input 0 has shape ", ToString(shape),
-        "; its last dimension must be K = ", q.k, ".");
-  shape.back() = q.weight.n;
-  q.m = U32(Count(shape, 0, shape.size() - 1));
-  q.weight.y = p.Out(0, shape);
+  const Shape lead = LeadOf(*q.x, q.k);
+  q.m = U32(Count(lead));
+  q.weight.y = p.Out(0, WithColumns(lead, q.weight.n));
   MultiplyNbits(p, q);
 }
 
@@ -144,6 +141,19 @@ const Register ops{
 };
 
 }  // namespace
+
+Shape LeadOf(const Tensor& x, uint32_t k) {
+  Shape lead = x.shape;
+  Check(!lead.empty() && lead.back() == k, "Input 0 has shape ", ToString(lead),
+        "; its last dimension must be K = ", k, ".");
+  lead.pop_back();
+  return lead;
+}
+
+Shape WithColumns(Shape lead, int64_t n) {
+  lead.push_back(n);
+  return lead;
+}
 
 void AddNbitsWeights(Dispatch& d, const NbitsFew& few, uint32_t words, uint32_t y_width, View y_view) {
   constexpr struct {

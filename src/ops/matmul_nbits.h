@@ -30,6 +30,10 @@ struct NbitsFormat {
 // The format by the attributes K, bits and block_size.
 NbitsFormat FormatOf(const Attrs& attrs);
 
+// The dimensions of x without the last, which must be K.
+Shape LeadOf(const Tensor& x, uint32_t k);
+Shape WithColumns(Shape lead, int64_t n);
+
 // Lists inputs that kernels read in packed order: the weights `w` of n columns, their scales, and their zero
 // points where they are present.
 void AddPackedWeight(PackedInputs& packed, std::span<const ValueInfo> in, size_t w, size_t scales,

@@ -16,6 +16,7 @@ namespace {
 
 struct Chain {
   NbitsFormat format;  // of O
+  Shape lead;          // dimensions of x without the last
   uint32_t m = 0;
   uint32_t k[3], n[3];  // of the three steps
   const Tensor *x, *skip, *norm, *y, *sum;
@@ -39,11 +40,9 @@ Chain ReadChain(Plan& p) {
   c.x = p.In(0);
   c.skip = p.In(1);
   c.norm = p.In(2);
-  Shape shape = c.x->shape;
-  Check(!shape.empty() && shape.back() == c.k[0], "Input 0 has shape ", ToString(shape),
-        "; its last dimension must be K = ", c.k[0], ".");
-  c.m = U32(Count(shape, 0, shape.size() - 1));
-  shape.back() = c.n[0];
+  c.lead = LeadOf(*c.x, c.k[0]);
+  c.m = U32(Count(c.lead));
+  const Shape shape = WithColumns(c.lead, c.n[0]);
   Check(c.skip->shape == shape, "The residual has shape ", ToString(c.skip->shape),
         ", but what is added to it ", ToString(shape), ".");
   Check(c.norm->count() == c.n[0], "The norm's scale has shape ", ToString(c.norm->shape),
@@ -55,19 +54,14 @@ Chain ReadChain(Plan& p) {
   c.activate = ActivationCode(p.Attr("activation", "silu"));
   c.eps = p.Attr("epsilon", 0.0f);
   c.sum = p.OutCount() > 1 ? p.Out(1, shape) : nullptr;
-  shape.back() = c.n[2];
-  c.y = p.Out(0, shape);
+  c.y = p.Out(0, WithColumns(c.lead, c.n[2]));
   return c;
 }
 
 // --- A dispatch for each step
 
 void RunSteps(Plan& p, const Chain& c) {
-  const auto between = [&](uint32_t n) {
-    Shape shape = c.x->shape;
-    shape.back() = n;
-    return p.Scratch(c.x->type, shape);
-  };
+  const auto between = [&](uint32_t n) { return p.Scratch(c.x->type, WithColumns(c.lead, n)); };
   const auto product = [&](size_t step, const Tensor* x, NbitsWeight weight, const Tensor* y) {
     NbitsProduct product{c.FormatOf(step)};
     product.x = x;

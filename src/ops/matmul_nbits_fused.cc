@@ -26,10 +26,7 @@ Fused ReadFused(Plan& p, const NbitsFormat& format, size_t sum, float eps) {
   NbitsProduct& q = f.few.first;
   static_cast<NbitsFormat&>(q) = format;
   q.x = p.In(0);
-  f.lead = q.x->shape;
-  Check(!f.lead.empty() && f.lead.back() == q.k, "Input 0 has shape ", ToString(q.x->shape),
-        "; its last dimension must be K = ", q.k, ".");
-  f.lead.pop_back();
+  f.lead = LeadOf(*q.x, q.k);
   q.m = U32(Count(f.lead));
   f.few.skip = p.In(1);
   f.few.norm = p.In(2);
@@ -64,11 +61,6 @@ NbitsWeight WeightAt(Plan& p, size_t i, Form form, int64_t n) {
   return w;
 }
 
-Shape WithColumns(Shape lead, int64_t n) {
-  lead.push_back(n);
-  return lead;
-}
-
 // x after the norm, in memory, for kernels that do not normalise on the way.
 const Tensor* Normalise(Plan& p, const NbitsFew& few) {
   const Tensor* x = few.first.x;
@@ -93,16 +85,26 @@ bool JoinsSteps(Plan& p, const NbitsFew& few) {
   return wanted || IsForced("nbits_fused");
 }
 
-const Family kFamily("nbits_fused",
-                     {"nbits_fused", "nbits_steps", "nbits_steps,nbits_matrix",
-                      "nbits_fused,nbits_dot,dot_columns=8", "nbits_fused,nbits_dot,dot_columns=16",
-                      "nbits_fused,nbits_dot,dot_columns=32", "nbits_fused,nbits_dot,dot_columns=64",
-                      "nbits_fused,nbits_dot,dot_slices=8", "nbits_fused,nbits_dot,dot_slices=16",
-                      "nbits_fused,nbits_dot,dot_slices=32", "nbits_fused,nbits_dot,dot_slices=64",
-                      "nbits_fused,nbits_team", "nbits_fused,nbits_team,team_lanes=32",
-                      "nbits_fused,nbits_team,team_lanes=64", "nbits_fused,nbits_team,team_lanes=128",
-                      "nbits_steps,nbits_tile", "matrix_4x4", "matrix_8_2x4", "matrix_8_2x2",
-                      "matrix_2x2"});
+const Family kFamily("nbits_fused", {"nbits_fused",
+                                     "nbits_steps",
+                                     "nbits_steps,nbits_matrix",
+                                     "nbits_fused,nbits_dot,dot_columns=8",
+                                     "nbits_fused,nbits_dot,dot_columns=16",
+                                     "nbits_fused,nbits_dot,dot_columns=32",
+                                     "nbits_fused,nbits_dot,dot_columns=64",
+                                     "nbits_fused,nbits_dot,dot_slices=8",
+                                     "nbits_fused,nbits_dot,dot_slices=16",
+                                     "nbits_fused,nbits_dot,dot_slices=32",
+                                     "nbits_fused,nbits_dot,dot_slices=64",
+                                     "nbits_fused,nbits_team",
+                                     "nbits_fused,nbits_team,team_lanes=32",
+                                     "nbits_fused,nbits_team,team_lanes=64",
+                                     "nbits_fused,nbits_team,team_lanes=128",
+                                     "nbits_steps,nbits_tile",
+                                     "matrix_4x4",
+                                     "matrix_8_2x4",
+                                     "matrix_8_2x2",
+                                     "matrix_2x2"});
 
 // What `few` is to tuning, with the columns of its second and third weight.
 struct FewScope : ProblemScope {
