@@ -65,12 +65,11 @@ void Queue::EncodeDeferred() {
 void Queue::EncodeNow(const Command& command, const TimedDispatch* label,
                       const std::vector<Timings*>& timings) {
   if (recorder_.Full()) SubmitEncoded();
-  if (auto* copy = std::get_if<CopyCommand>(&command))
-    recorder_.Copy(*copy);
-  else if (label != nullptr && !timings.empty() && timer_.Available())
-    EncodeTimed(std::get<DispatchCommand>(command), *label, timings);
+  const auto* dispatch = std::get_if<DispatchCommand>(&command);
+  if (dispatch != nullptr && label != nullptr && !timings.empty() && timer_.Available())
+    EncodeTimed(*dispatch, *label, timings);
   else
-    recorder_.Dispatch(std::get<DispatchCommand>(command));
+    recorder_.Encode(command);
   if (burst_.Ends(recorder_.Count())) SubmitEncoded();
 }
 
@@ -116,10 +115,7 @@ std::vector<Encoded> Queue::EncodeAhead(std::span<const HeldCommand> commands) c
                              : Burst::Shape{kFirst, kFactor, max_pending_});
   for (const HeldCommand& held : commands) {
     if (recorder.Full()) pieces.push_back(recorder.Finish());
-    if (auto* copy = std::get_if<CopyCommand>(&held.command))
-      recorder.Copy(*copy);
-    else
-      recorder.Dispatch(std::get<DispatchCommand>(held.command));
+    recorder.Encode(held.command);
     if (burst.Ends(recorder.Count())) pieces.push_back(recorder.Finish());
   }
   if (!recorder.Empty()) pieces.push_back(recorder.Finish());

@@ -62,6 +62,13 @@ uint32_t Recorder::PushUniform(const FixedVec<uint8_t, 256>& params) {
   return static_cast<uint32_t>(at);
 }
 
+void Recorder::Encode(const Command& command) {
+  if (const auto* copy = std::get_if<CopyCommand>(&command))
+    Copy(*copy);
+  else
+    Dispatch(std::get<DispatchCommand>(command));
+}
+
 void Recorder::Dispatch(const DispatchCommand& c) {
   WGPUComputePassEncoder pass = Pass();
   if (pipeline_ != c.pipeline) wgpu.ComputePassEncoderSetPipeline(pass, c.pipeline->Get());

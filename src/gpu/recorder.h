@@ -73,8 +73,8 @@ class Recorder {
   Recorder(const Gpu& gpu, uint32_t uniform_step) : gpu_(gpu), uniform_step_(uniform_step) {}
 
   // Waits for the pipeline to be compiled.
+  void Encode(const Command& command);
   void Dispatch(const DispatchCommand& command);
-  void Copy(const CopyCommand& command);
   // The open pass; `writes` are those of a new one.
   WGPUComputePassEncoder Pass(const WGPUPassTimestampWrites* writes = nullptr);
   void ClosePass();
@@ -89,6 +89,7 @@ class Recorder {
   Encoded Finish();
 
  private:
+  void Copy(const CopyCommand& command);
   void EnsureEncoder();
   uint32_t PushUniform(const FixedVec<uint8_t, 256>& params);
 
