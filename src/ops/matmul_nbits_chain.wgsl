@@ -43,10 +43,8 @@ struct Prepared { digits: vec4<u32>, share: f32 }
 @diagnostic(off, subgroup_uniformity)
 fn prepare(v: Unit) -> Prepared {
   let top = bitcast<f32>(largest(v));
-  let scale = select(0.0, TOP / top, top > 1e-30);
-  let a = digits_of(halves_of(v.a, scale));
-  let b = digits_of(halves_of(v.b, scale));
-  return Prepared(vec4(a.x, b.x, a.y, b.y), top / (TOP * Q_FACTOR));
+  let scale = scale_to(top);
+  return Prepared(unit_digits(halves_of(v.a, scale), halves_of(v.b, scale)), share_of_top(top));
 }
 
 // Unit i of the first product's x, or its last one.

@@ -85,6 +85,17 @@ fn digits_of(v: vec4<u32>) -> vec2<u32> {
               ((even & 0xff00ffu) | ((odd << 8u) & 0xff00ff00u)) ^ 0x80808080u);
 }
 
+// A unit of two such: high, high, low, low.
+fn unit_digits(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+  let p = digits_of(a);
+  let q = digits_of(b);
+  return vec4(p.x, q.x, p.y, q.y);
+}
+
+// What the elements of a load whose largest is `top` are multiplied by, and the share of their products with fields.
+fn scale_to(top: f32) -> f32 { return select(0.0, TOP / top, top > 1e-30); }
+fn share_of_top(top: f32) -> f32 { return top / (TOP * Q_FACTOR); }
+
 #if DIGITS_3
 // What rounding left of four numbers, as f32 bits with the digit at the bottom.
 fn rest_of(v: vec4<f32>, scale: f32, rounded: vec4<u32>) -> vec4<u32> {

@@ -78,7 +78,7 @@ fn write_sum(m: u32, run: u32, u: u32, v: Unit) {
 @diagnostic(off, subgroup_uniformity)
 fn store_unit(r: u32, run: u32, u: u32, v: Unit, inside: bool) {
   let top = bitcast<f32>(largest(v));
-  let scale = select(0.0, TOP / top, top > 1e-30);
+  let scale = scale_to(top);
   let a = halves_of(v.a, scale);
   let b = halves_of(v.b, scale);
   var total = f32(bitcast<i32>(total4(a + b) - 8u * (ROUND_BITS + 128u)));
@@ -91,10 +91,8 @@ fn store_unit(r: u32, run: u32, u: u32, v: Unit, inside: bool) {
 #endif
   total = lanes_total(total, UNITS);
   if (inside) {
-    let p = digits_of(a);
-    let q = digits_of(b);
-    digits[at] = vec4(p.x, q.x, p.y, q.y);
-    if (u == 0u) { shares[r * CHUNK + run] = vec2(top / (TOP * Q_FACTOR), top * total / TOP); }
+    digits[at] = unit_digits(a, b);
+    if (u == 0u) { shares[r * CHUNK + run] = vec2(share_of_top(top), top * total / TOP); }
   }
 }
 
