@@ -11,17 +11,6 @@
 namespace daybreak {
 namespace {
 
-DeviceInfo Gpu() {
-  DeviceInfo info;
-  info.device_class = DeviceClass::kNvidia;
-  info.f16 = info.subgroups = info.immediates = true;
-  info.subgroup_min = info.subgroup_max = 32;
-  info.max_invocations = info.max_workgroup_x = 1024;
-  info.workgroup_bytes = 49152;
-  info.max_storage_buffers = 16;
-  return info;
-}
-
 struct Token {
   int64_t heads, kv_heads, head;
   int32_t keys;
@@ -30,7 +19,7 @@ struct Token {
 };
 
 struct TokenPlan : ShapePlan {
-  TokenPlan() : ShapePlan(Gpu()) {}
+  TokenPlan() : ShapePlan(NvidiaGpu()) {}
   const Tensor* Out(size_t i, const Shape& shape) override {
     return i < 3 ? ShapePlan::Out(i, shape) : nullptr;
   }

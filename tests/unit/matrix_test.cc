@@ -12,14 +12,8 @@ namespace daybreak {
 namespace {
 
 DeviceInfo DeviceWithMatrices(uint32_t m = 16, uint32_t n = 16, uint32_t k = 16) {
-  DeviceInfo info;
-  info.device_class = DeviceClass::kNvidia;
-  info.f16 = info.subgroups = info.immediates = true;
-  info.subgroup_min = info.subgroup_max = 32;
+  DeviceInfo info = NvidiaGpu();
   info.matrices = {{DType::kF16, DType::kF32, m, n, k}};
-  info.max_invocations = info.max_workgroup_x = 1024;
-  info.workgroup_bytes = 49152;
-  info.max_storage_buffers = 16;
   return info;
 }
 

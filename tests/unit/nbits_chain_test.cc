@@ -16,19 +16,8 @@ struct Layer {
   DType type = DType::kF16;
 };
 
-DeviceInfo Gpu() {
-  DeviceInfo info;
-  info.device_class = DeviceClass::kNvidia;
-  info.f16 = info.subgroups = info.immediates = true;
-  info.subgroup_min = info.subgroup_max = 32;
-  info.max_invocations = info.max_workgroup_x = 1024;
-  info.workgroup_bytes = 49152;
-  info.max_storage_buffers = 16;
-  return info;
-}
-
 // The shaders that a layer takes.
-std::vector<std::string> Shaders(const Layer& l, const DeviceInfo& device = Gpu()) {
+std::vector<std::string> Shaders(const Layer& l, const DeviceInfo& device = NvidiaGpu()) {
   ShapePlan plan(device);
   plan.outputs = 2;
   plan.out_type = l.type;
@@ -83,11 +72,11 @@ TEST(NbitsChain, OthersTakeOneForEachStep) {
 TEST(NbitsChain, DevicesOfWhichNothingIsKnownTakeOneForEachStep) {
   for (const DeviceClass c :
        {DeviceClass::kAmd, DeviceClass::kIntel, DeviceClass::kApple, DeviceClass::kOther}) {
-    DeviceInfo device = Gpu();
+    DeviceInfo device = NvidiaGpu();
     device.device_class = c;
     EXPECT_EQ(Shaders({}, device).size(), 3u);
   }
-  DeviceInfo few = Gpu();
+  DeviceInfo few = NvidiaGpu();
   few.max_storage_buffers = 13;
   EXPECT_EQ(Shaders({}, few).size(), 3u);
   few.max_storage_buffers = 14;

@@ -13,12 +13,7 @@ namespace {
 constexpr int64_t kK = 256, kBlocks = kK / 32;
 
 DeviceInfo Gpu(uint32_t storage_buffers) {
-  DeviceInfo info;
-  info.device_class = DeviceClass::kNvidia;
-  info.f16 = info.subgroups = info.immediates = true;
-  info.subgroup_min = info.subgroup_max = 32;
-  info.max_invocations = info.max_workgroup_x = 1024;
-  info.workgroup_bytes = 49152;
+  DeviceInfo info = NvidiaGpu();
   info.max_storage_buffers = storage_buffers;
   return info;
 }

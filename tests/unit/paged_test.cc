@@ -14,14 +14,8 @@ namespace {
 constexpr int64_t kHeads = 32, kKvHeads = 8, kHead = 128, kBlock = 16;
 
 DeviceInfo Gpu() {
-  DeviceInfo info;
-  info.device_class = DeviceClass::kNvidia;
-  info.f16 = info.subgroups = info.immediates = true;
-  info.subgroup_min = info.subgroup_max = 32;
+  DeviceInfo info = NvidiaGpu();
   info.matrices = {{DType::kF16, DType::kF32, 16, 16, 16}};
-  info.max_invocations = info.max_workgroup_x = 1024;
-  info.workgroup_bytes = 49152;
-  info.max_storage_buffers = 16;
   return info;
 }
 

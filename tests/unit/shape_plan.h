@@ -13,6 +13,18 @@
 
 namespace daybreak {
 
+// What kernels ask of a GPU like an H100, without matrix units.
+inline DeviceInfo NvidiaGpu() {
+  DeviceInfo info;
+  info.device_class = DeviceClass::kNvidia;
+  info.f16 = info.subgroups = info.immediates = true;
+  info.subgroup_min = info.subgroup_max = 32;
+  info.max_invocations = info.max_workgroup_x = 1024;
+  info.workgroup_bytes = 49152;
+  info.max_storage_buffers = 16;
+  return info;
+}
+
 // A plan over shapes: it keeps the dispatches instead of issuing them.
 class ShapePlan : public Plan {
  public:
