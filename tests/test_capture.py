@@ -6,13 +6,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx.parser
 import onnxruntime as ort
 import pytest
+from helpers.bound import Bound
 from helpers.process import resident, run_python
 from helpers.run import Daybreak, cpu_session
 from helpers.small import chain, rolled
@@ -27,37 +27,6 @@ def parse(text: str) -> bytes:
     header = '<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]>'
     model: bytes = onnx.parser.parse_model(header + text).SerializeToString()
     return model
-
-
-class Bound:
-    """A session with inputs and outputs at fixed places on the device."""
-
-    def __init__(self, daybreak: Daybreak, session: ort.InferenceSession, *inputs: np.ndarray) -> None:
-        self.session = session
-        self.binding = session.io_binding()
-        self.inputs = [daybreak.upload(x) for x in inputs]
-        for info, value in zip(session.get_inputs(), self.inputs, strict=True):
-            self.binding.bind_ortvalue_input(info.name, value)
-        for info in session.get_outputs():
-            self.binding.bind_output(info.name, *daybreak.memory[:2])
-        self.outputs: list[ort.OrtValue] = []
-
-    def fix_outputs(self, daybreak: Daybreak, like: Sequence[np.ndarray]) -> Bound:
-        self.outputs = [
-            ort.OrtValue.ortvalue_from_shape_and_type(list(y.shape), y.dtype, *daybreak.memory) for y in like
-        ]
-        for info, value in zip(self.session.get_outputs(), self.outputs, strict=True):
-            self.binding.bind_ortvalue_output(info.name, value)
-        return self
-
-    def run(self, *inputs: np.ndarray, graph: int | None = None) -> list[np.ndarray]:
-        for value, x in zip(self.inputs, inputs, strict=True):
-            value.update_inplace(x)
-        options = ort.RunOptions()
-        if graph is not None:
-            options.add_run_config_entry("gpu_graph_id", str(graph))
-        self.session.run_with_iobinding(self.binding, options)
-        return [y.numpy() for y in self.outputs]
 
 
 def vector(seed: int) -> np.ndarray:

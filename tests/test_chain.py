@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
+from helpers.again import run_tests
+from helpers.bound import check_captured
 from helpers.chain_graphs import NO_CHAINS, Chain, chain, chains
 from helpers.fusion_graphs import feeds, model
 from helpers.llm import Config, Runner, build
 from helpers.run import Daybreak, cpu_session, run_plain, session_options
 from helpers.small_models import Builder
+from helpers.threads import in_threads
 from test_fusion import fused
 
-ROOT = Path(__file__).resolve().parent.parent
 FORCED = "DAYBREAK_VARIANT" in os.environ
 
 # A run of forty rows takes the steps.
@@ -125,32 +123,13 @@ def test_sessions_in_turn_and_side_by_side(daybreak: Daybreak) -> None:
 
     for i in range(20):
         run(i % 2)
-    threads = [threading.Thread(target=lambda i=i: [run(i) for _ in range(20)]) for i in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(2, lambda i: [run(i) for _ in range(20)])
     assert not wrong
 
 
 def test_capture(daybreak: Daybreak) -> None:
     data = layers(2, SAME)
-    sessions = [daybreak.session(data, {"enableGraphCapture": flag}) for flag in "01"]
-    given = feeds(data, 1)
-    binding = sessions[1].io_binding()
-    inputs = {name: daybreak.upload(x) for name, x in given.items()}
-    for name, value in inputs.items():
-        binding.bind_ortvalue_input(name, value)
-    outputs = [daybreak.empty([1, 1, 96], onnx.TensorProto.FLOAT16) for _ in range(2)]
-    for info, value in zip(sessions[1].get_outputs(), outputs, strict=True):
-        binding.bind_ortvalue_output(info.name, value)
-    for i in range(12):
-        changed = {name: (x * (1, -2, 3)[i % 3]).astype(np.float16) for name, x in given.items()}
-        for name, x in changed.items():
-            inputs[name].update_inplace(x)
-        sessions[1].run_with_iobinding(binding)
-        for got, want in zip(outputs, sessions[0].run(None, changed), strict=True):
-            np.testing.assert_array_equal(got.numpy(), want)
+    check_captured(daybreak, data, feeds(data, 1), (1, -2, 3) * 4)
 
 
 def test_decoder(daybreak: Daybreak) -> None:
@@ -208,8 +187,6 @@ def test_profile(daybreak: Daybreak, tmp_path: Path) -> None:
 @pytest.mark.skipif(FORCED, reason="this is the process with forced variants")
 def test_one_dispatch(library: Path) -> None:
     """The same through the kernel that computes all steps, which software devices do not take by themselves."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_chain.py"]
-    command += ["-k", "results or runs or sessions or capture or decoder or finite or profile"]
-    environment = os.environ | {"DAYBREAK_VARIANT": "nbits_chain", "DAYBREAK_LIBRARY": str(library)}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    cases = "results or runs or sessions or capture or decoder or finite or profile"
+    run = run_tests("test_chain.py", library, {"DAYBREAK_VARIANT": "nbits_chain"}, "-k", cases, timeout=600)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from helpers.again import run_tests
+from helpers.bound import check_captured
 from helpers.fusion_graphs import (
     GRAPHS,
     Form,
@@ -31,7 +31,6 @@ from helpers.fusion_graphs import (
 from helpers.run import Daybreak, cpu_session, run_plain, session_options
 from helpers.small_models import MS, Builder
 
-ROOT = Path(__file__).resolve().parent.parent
 DTYPES = {"f32": np.float32, "f16": np.float16}
 TOLERANCE = {"f32": 1e-4, "f16": 1e-2}  # of the largest value; f16 keeps what is between the nodes in f16
 
@@ -151,22 +150,7 @@ def test_capture(daybreak: Daybreak) -> None:
     b = Builder(np.float32)
     decoder_half(b)
     data = model(b)
-    sessions = [daybreak.session(data, {"enableGraphCapture": flag}) for flag in "01"]
-    given = feeds(data, 3)
-    binding = sessions[1].io_binding()
-    inputs = {name: daybreak.upload(x) for name, x in given.items()}
-    for name, value in inputs.items():
-        binding.bind_ortvalue_input(name, value)
-    outputs = [daybreak.empty([1, 3, width], onnx.TensorProto.FLOAT) for width in (72, 96)]
-    for info, value in zip(sessions[1].get_outputs(), outputs, strict=True):
-        binding.bind_ortvalue_output(info.name, value)
-    for factor in (1, -2, 3):
-        changed = {name: (x * factor).astype(np.float32) for name, x in given.items()}
-        for name, x in changed.items():
-            inputs[name].update_inplace(x)
-        sessions[1].run_with_iobinding(binding)
-        for got, want in zip(outputs, sessions[0].run(None, changed), strict=True):
-            np.testing.assert_array_equal(got.numpy(), want)
+    check_captured(daybreak, data, feeds(data, 3), (1, -2, 3))
 
 
 def test_profile_names_the_fused_node(daybreak: Daybreak, tmp_path: Path) -> None:
@@ -253,14 +237,7 @@ def test_level_of_optimisation(daybreak: Daybreak) -> None:
 @pytest.mark.parametrize("kernel", ["nbits_team", "nbits_dot"])
 def test_one_dispatch(kernel: str, library: Path) -> None:
     """The same patterns through the kernels that a GPU takes for few rows."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_fusion.py"]
-    command += [
-        "-k",
-        "(f16 and zeros and norm) or shares_a_norm or mixes_formats or FastGelu",
-    ]  # slow to compile on a processor
-    environment = os.environ | {
-        "DAYBREAK_VARIANT": f"{kernel},nbits_few,nbits_fused",
-        "DAYBREAK_LIBRARY": str(library),
-    }
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    cases = "(f16 and zeros and norm) or shares_a_norm or mixes_formats or FastGelu"  # they compile slowly
+    variables = {"DAYBREAK_VARIANT": f"{kernel},nbits_few,nbits_fused"}
+    run = run_tests("test_fusion.py", library, variables, "-k", cases, timeout=600)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]

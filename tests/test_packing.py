@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from helpers.bound import Bound
 from helpers.run import Daybreak, cpu_session, run_plain
 from helpers.small_models import MS, Builder
+from helpers.threads import in_threads
 from onnx import TensorProto, helper
 
 K, N = 96, 70  # two whole groups of columns and one of six
@@ -227,15 +228,11 @@ def test_the_first_run_may_be_captured(daybreak: Daybreak) -> None:
     g.product(g.x("x"), weights, "y")
     model, feeds = g.serialize(), g.feeds()
     session = daybreak.session(model, CAPTURE)
-    binding = session.io_binding()
-    x, y = daybreak.upload(feeds["x"]), daybreak.empty([2, N], TensorProto.FLOAT)
-    binding.bind_ortvalue_input("x", x)
-    binding.bind_ortvalue_output("y", y)
+    bound = Bound(daybreak, session, feeds["x"]).fix_outputs(daybreak, [np.zeros((2, N), np.float32)])
     for seed in range(4):
         value = g.feeds(seed)["x"]
-        x.update_inplace(value)
-        session.run_with_iobinding(binding)
-        np.testing.assert_allclose(y.numpy(), cpu_session(model).run(None, {"x": value})[0], atol=2e-4)
+        (y,) = bound.run(value)
+        np.testing.assert_allclose(y, cpu_session(model).run(None, {"x": value})[0], atol=2e-4)
 
 
 def test_sessions_and_threads_permute_weights_of_their_own(daybreak: Daybreak) -> None:
@@ -248,14 +245,10 @@ def test_sessions_and_threads_permute_weights_of_their_own(daybreak: Daybreak) -
     sessions = [daybreak.session(model) for _ in range(2)]
     wrong: list[float] = []
 
-    def body(session: ort.InferenceSession) -> None:
+    def body(index: int) -> None:
         for _ in range(3):
-            got = run_plain(session, feeds)
+            got = run_plain(sessions[index % 2], feeds)
             wrong.append(max(float(np.abs(y - w).max()) for y, w in zip(got, want, strict=True)))
 
-    threads = [threading.Thread(target=body, args=(s,)) for s in [*sessions, *sessions]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(4, body)
     assert len(wrong) == 12 and max(wrong) < 2e-4

@@ -1,4 +1,4 @@
-"""The table of operator cases in a process of its own, for what a process reads once."""
+"""Tests in a process of their own, for what a process reads once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run_table(
-    library: Path, variables: dict[str, str], *arguments: str, timeout: float = 900
+def run_tests(
+    file: str, library: Path, variables: dict[str, str], *arguments: str, timeout: float = 900
 ) -> subprocess.CompletedProcess[str]:
-    """Runs tests/test_ops.py with these environment variables and arguments of pytest, for at most `timeout` s."""
+    """Runs tests/`file` with these environment variables and arguments of pytest, for at most `timeout` s."""
     command = [
         sys.executable,
         "-m",
@@ -21,8 +21,15 @@ def run_table(
         "-q",
         "-p",
         "no:cacheprovider",
-        "tests/test_ops.py",
+        f"tests/{file}",
         *arguments,
     ]
     environment = os.environ | {"DAYBREAK_LIBRARY": str(library)} | variables
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+
+
+def run_table(
+    library: Path, variables: dict[str, str], *arguments: str, timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
+    """Runs the table of operator cases."""
+    return run_tests("test_ops.py", library, variables, *arguments, timeout=timeout)

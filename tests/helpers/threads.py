@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 
-def in_threads(count: int, body: Callable[[int], None]) -> None:
+def in_threads(count: int, body: Callable[[int], object]) -> None:
     """Runs body(index) in threads and raises the first error."""
     errors: list[BaseException] = []
 
