@@ -49,8 +49,8 @@ LIMITS = """## What limits it, and where others are ahead
 - **First run without any cache**: 0.53 s for the prompt of the 1B model, 0.005 s for the first token; 1.06 and 0.45 s
   before the kernels compiled from the start of session creation, side by side. The first prompt waits for one
   kernel: attention on matrix units takes the driver 0.9 to 1.1 s, beside others or alone, and all others are done in
-  half of that. With the cache
-  0.03 s. The software device compiles kernels when it first dispatches them, so there it is as slow as before.
+  half of that. With the cache 0.03 s. The software device compiles kernels when it first dispatches them, so there it
+  is as slow as before.
 - **Clock**: an H100 that is not kept busy drops to 0.8 GHz. `matmul_bench` replays for 0.4 s first; decode figures
   include what the clock does between tokens.
 """
@@ -195,7 +195,7 @@ def software(data: dict[str, Any]) -> str:
 
 
 def named(kind: str) -> list[dict[str, Any]]:
-    """The results of bench/load.py or bench/cold.py: every file whose name has `kind` in it."""
+    """The results of a kind: every file whose name has `kind` in it."""
     return [load(path.name) for path in sorted(RESULTS.glob(f"*-{kind}*.json"))]
 
 
@@ -275,7 +275,7 @@ def section(
 
 def main() -> None:
     llm, matmul, packed_order = load("h100-llm.json"), load("h100-matmul.json"), load("h100-packed.json")
-    heads, pages = load("h100-attention.json"), [load(p.name) for p in RESULTS.glob("h100-paged.json")]
+    heads, pages = load("h100-attention.json"), named("paged")
     packed = [heads] if any("cache, " in r["shape"] for r in heads["results"]) else []
     moe, lavapipe = load("h100-moe.json"), load("lavapipe-smollm2.json")
     (ROOT / "docs" / "decode.svg").write_text(plot(llm))
